@@ -1,0 +1,235 @@
+"""The configuration as values: one frozen record per section of tieout.toml. `runtime.settings` reads the file.
+
+Names, types and defaults here are the contract that docs/settings.md describes. A list or table without default is required.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field
+
+Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
+Positive = Annotated[int, Meta(ge=1)]
+NotNegative = Annotated[int, Meta(ge=0)]
+TimeOfDay = Annotated[str, Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
+Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}$")]
+Direction = Literal["CRDT", "DBIT"]
+
+
+class Section(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A table of the configuration: an unknown key in it is an error."""
+
+
+class Stores(Section, frozen=True, kw_only=True):
+    """Where objects live: `file:DIR` or `s3://bucket/prefix`; `by_store` puts single stores elsewhere."""
+
+    root: str = "file:store"
+    by_store: dict[str, str] = field(default_factory=dict)
+    s3_endpoint: str = ""
+
+
+class LedgerSection(Section, frozen=True, kw_only=True):
+    """`sqlite:FILE` or `postgresql://user@host:port/database`; the password by reference."""
+
+    url: str = "sqlite:ledger.db"
+    password: str = ""
+
+
+class QueueSection(Section, frozen=True, kw_only=True):
+    """`ledger:` (a table in the ledger) or `sqs:REGION`."""
+
+    url: str = "ledger:"
+    endpoint: str = ""
+    prefix: str = "tieout-"
+
+
+class Service(Section, frozen=True, kw_only=True):
+    """The service on one machine."""
+
+    workers: Annotated[int, Meta(ge=1, le=64)] = 2
+    receives_max: Annotated[int, Meta(ge=1, le=1000)] = 5
+    sweep_every_s: Positive = 60
+    memory_limit_mb: Annotated[int, Meta(ge=128)] = 256
+
+
+class ClockSection(Section, frozen=True, kw_only=True):
+    """`start` makes the clock virtual; `peer` is a file in which an acquirer that runs apart answers the clock."""
+
+    start: datetime | None = None
+    end: datetime | None = None
+    peer: str = ""
+
+
+class DashboardSection(Section, frozen=True, kw_only=True):
+    """The page. `port` 0 takes a free one."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8470
+
+
+class Schedule(Section, frozen=True, kw_only=True):
+    """When a source is read: at times of its own day, or every so many seconds; neither: by command only."""
+
+    at: list[TimeOfDay] = field(default_factory=list)
+    every_s: NotNegative = 0
+
+
+class Stopped(Section, frozen=True, kw_only=True):
+    """Rows whose `column` holds one of `values` were stopped or deleted by the source."""
+
+    column: str
+    values: list[str]
+
+
+class SourceSection(Section, frozen=True, kw_only=True):
+    """A legacy system. `columns` maps our names to its columns, `values` its codes to ours, per column of ours."""
+
+    name: Name
+    url: str
+    table: str
+    primary_key: Annotated[list[str], Meta(min_length=1, max_length=8)]
+    watermark: str
+    watermark_type: Literal["timestamp", "epoch_ms", "integer"] = "timestamp"
+    zone: str = "UTC"
+    columns: dict[str, str]
+    values: dict[str, dict[str, str]] = field(default_factory=dict)
+    constants: dict[str, str] = field(default_factory=dict)
+    date_format: str = "%Y-%m-%d"
+    amount_in: Literal["major", "minor"] = "major"
+    sign: Literal["none", "negative_is_debit", "negative_is_credit"] = "none"
+    password: str = ""
+    stopped: Stopped | None = None
+    schedule: Schedule = field(default_factory=Schedule)
+    rows_per_chunk_max: Annotated[int, Meta(ge=1, le=200_000)] = 50_000
+    timeout_s: Positive = 30
+
+
+class Route(Section, frozen=True, kw_only=True):
+    """The first route whose every condition holds chooses the acquirer. No condition: it takes all."""
+
+    acquirer: Name
+    source: list[str] = field(default_factory=list)
+    currency: list[Currency] = field(default_factory=list)
+    direction: list[Direction] = field(default_factory=list)
+    creditor_country: list[str] = field(default_factory=list)
+
+
+class ReferenceTable(Section, frozen=True, kw_only=True):
+    """A CSV file with a header, joined to each payment: `match` is our column, `key` and `take` are columns of the file."""
+
+    path: str
+    key: str
+    match: str
+    take: str
+    required: bool = False
+
+
+class Curation(Section, frozen=True, kw_only=True):
+    """What every payment must satisfy, and where it goes."""
+
+    route: list[Route] = field(default_factory=list)
+    reference_table: ReferenceTable | None = None
+    required: list[str] = field(default_factory=lambda: ["debtor_account", "creditor_account", "creditor_name"])
+    currencies: list[Currency] = field(default_factory=list)
+    amount_minor_max: NotNegative = 0
+    characters: Literal["sepa", "any"] = "sepa"
+    date_past_days_max: NotNegative = 366
+    date_ahead_days_max: NotNegative = 366
+
+
+class Sftp(Section, frozen=True, kw_only=True):
+    """The acquirer's SFTP server. `host_keys` are whole public keys (`ssh-ed25519 AAAA...`): any other is refused."""
+
+    host: str
+    port: Annotated[int, Meta(ge=1, le=65535)] = 22
+    user: str
+    key: str = ""
+    password: str = ""
+    host_keys: Annotated[list[str], Meta(min_length=1)]
+    inbox: str = "inbox"
+    outbox: str = "outbox"
+    archive: str = ""
+    rename_atomic: bool = False
+    connect_timeout_s: Positive = 15
+    channel_timeout_s: Positive = 30
+
+
+class Limits(Section, frozen=True, kw_only=True):
+    """A file above one of these is held for a second person. 0: no limit."""
+
+    count: NotNegative = 0
+    amount_minor: dict[str, int] = field(default_factory=dict)
+    multiple_of_usual: NotNegative = 0
+
+
+class Retry(Section, frozen=True, kw_only=True):
+    """Delivery attempts are spread: `first_s`, then `factor` times longer each, at most `longest_s`, at most `attempts`."""
+
+    first_s: Positive = 60
+    factor: Annotated[int, Meta(ge=1, le=10)] = 3
+    longest_s: Positive = 7200
+    attempts: Positive = 12
+
+
+class Results(Section, frozen=True, kw_only=True):
+    """What comes back: which names are results, and by when (seconds after delivery) every payment must be answered."""
+
+    format: Literal["delimited", "pain.002"] = "delimited"
+    names: Annotated[list[str], Meta(min_length=1)] = field(default_factory=lambda: ["*"])
+    ignore: list[str] = field(default_factory=lambda: ["*.tmp", "*.part", "*.filepart", ".*"])
+    collect_every_s: Positive = 60
+    stable_listings: Annotated[int, Meta(ge=1, le=2)] = 2
+    due_after_s: Positive = 86_400
+    bytes_max: Positive = 2_000_000_000
+
+
+class AcquirerSection(Section, frozen=True, kw_only=True):
+    """The partner that files go to. Four keys have no default, because a wrong guess would call a payment settled."""
+
+    name: Name
+    zone: str = "UTC"
+    format: Literal["delimited", "pain.001.001.09"] = "delimited"
+    file_name: str = "{acquirer}_{business_date:%Y%m%d}_{sequence:06d}_{generation}.csv"
+    results_list: Literal["all", "exceptions_only", "successes_only"]
+    final_status: Literal["ACTC", "ACCP", "ACSP", "ACSC", "ACCC"]
+    complete_when: Literal["trailer", "marker", "deadline"]
+    sequence: Literal["strict", "free"]
+    sftp: Sftp
+    send_ahead_days: NotNegative = 0
+    rows_per_file_max: Positive = 100_000
+    sequence_first: Positive = 1
+    initiating_party: str = "Tieout"
+    tolerance_minor: NotNegative = 0
+    limits: Limits = field(default_factory=Limits)
+    retry: Retry = field(default_factory=Retry)
+    results: Results = field(default_factory=Results)
+
+
+class ReconciliationSection(Section, frozen=True, kw_only=True):
+    """`memory_limit_mb` bounds the matching engine, which spills to disk above it."""
+
+    memory_limit_mb: Annotated[int, Meta(ge=64)] = 256
+    reference_days: Positive = 400
+
+
+class Configuration(Section, frozen=True, kw_only=True):
+    """The whole of tieout.toml."""
+
+    stores: Stores = field(default_factory=Stores)
+    ledger: LedgerSection = field(default_factory=LedgerSection)
+    queue: QueueSection = field(default_factory=QueueSection)
+    service: Service = field(default_factory=Service)
+    clock: ClockSection = field(default_factory=ClockSection)
+    dashboard: DashboardSection = field(default_factory=DashboardSection)
+    curation: Curation = field(default_factory=Curation)
+    reconciliation: ReconciliationSection = field(default_factory=ReconciliationSection)
+    source: list[SourceSection] = field(default_factory=list)
+    acquirer: list[AcquirerSection] = field(default_factory=list)
+
+    def source_named(self, name: str) -> SourceSection | None:
+        return next((each for each in self.source if each.name == name), None)
+
+    def acquirer_named(self, name: str) -> AcquirerSection | None:
+        return next((each for each in self.acquirer if each.name == name), None)
