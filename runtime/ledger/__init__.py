@@ -1,1 +1,1 @@
-"""The ledger: all SQL and its migrations."""
+"""The ledger: the SQL memory of what was done. All SQL and all migrations live here; SQLAlchemy appears nowhere else."""

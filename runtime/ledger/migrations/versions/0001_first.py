@@ -1,0 +1,323 @@
+"""The first tables of the ledger."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+from runtime.ledger.types import JsonText, TotalText, UtcTime
+
+revision = "0001"
+down_revision = None
+
+
+def upgrade() -> None:
+    _runs()
+    _chunks()
+    _watermarks()
+    _assemblies()
+    _sequences()
+    _files()
+    _attempts()
+    _receipts()
+    _sightings()
+    _results()
+    _result_books()
+    _mismatches()
+    _decisions()
+    _audit()
+    _leases()
+    _notices()
+    _clock()
+
+
+def _runs() -> None:
+    op.create_table(
+        "runs",
+        sa.Column("source", sa.Text(), primary_key=True, nullable=False),
+        sa.Column("ordinal", sa.BigInteger(), primary_key=True, nullable=False),
+        sa.Column("business_date", sa.Date(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("lower", JsonText(), nullable=True),
+        sa.Column("upper", JsonText(), nullable=False),
+        sa.Column("opened_at", UtcTime(), nullable=False),
+        sa.Column("config_hash", sa.Text(), nullable=False),
+        sa.Column("closed_at", UtcTime(), nullable=True),
+        sa.Column("chunks", sa.BigInteger(), nullable=False),
+        sa.Column("chunks_open", sa.BigInteger(), nullable=False),
+        sa.Column("extracted", TotalText(), nullable=False),
+        sa.Column("curated", TotalText(), nullable=False),
+        sa.Column("quarantined", TotalText(), nullable=False),
+        sa.Column("assembly", sa.BigInteger(), nullable=True),
+        sa.Column("note", sa.Text(), nullable=False),
+        sa.Column("revision", sa.BigInteger(), nullable=False),
+    )
+    op.create_index("ix_runs_state", "runs", ["state"])
+
+
+def _chunks() -> None:
+    op.create_table(
+        "chunks",
+        sa.Column("source", sa.Text(), primary_key=True, nullable=False),
+        sa.Column("run", sa.BigInteger(), primary_key=True, nullable=False),
+        sa.Column("ordinal", sa.BigInteger(), primary_key=True, nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("lower", JsonText(), nullable=True),
+        sa.Column("upper", JsonText(), nullable=False),
+        sa.Column("rows", sa.BigInteger(), nullable=False),
+        sa.Column("raw_sha256", sa.Text(), nullable=False),
+        sa.Column("curated_sha256", sa.Text(), nullable=False),
+        sa.Column("quarantine_sha256", sa.Text(), nullable=False),
+        sa.Column("extracted", TotalText(), nullable=False),
+        sa.Column("curated", TotalText(), nullable=False),
+        sa.Column("quarantined", TotalText(), nullable=False),
+        sa.Column("note", sa.Text(), nullable=False),
+        sa.Column("revision", sa.BigInteger(), nullable=False),
+    )
+
+
+def _watermarks() -> None:
+    op.create_table(
+        "watermarks",
+        sa.Column("source", sa.Text(), primary_key=True, nullable=False),
+        sa.Column("position", JsonText(), nullable=True),
+        sa.Column("run", sa.BigInteger(), nullable=False),
+        sa.Column("revision", sa.BigInteger(), nullable=False),
+    )
+
+
+def _assemblies() -> None:
+    op.create_table(
+        "assemblies",
+        sa.Column("ordinal", sa.BigInteger(), primary_key=True, nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("created_at", UtcTime(), nullable=False),
+        sa.Column("config_hash", sa.Text(), nullable=False),
+        sa.Column("plan", JsonText(), nullable=False),
+        sa.Column("outcomes", JsonText(), nullable=False),
+        sa.Column("pool", TotalText(), nullable=False),
+        sa.Column("pool_sha256", sa.Text(), nullable=False),
+        sa.Column("index_sha256", sa.Text(), nullable=False),
+        sa.Column("revision", sa.BigInteger(), nullable=False),
+    )
+
+
+def _sequences() -> None:
+    op.create_table(
+        "sequences",
+        sa.Column("name", sa.Text(), primary_key=True, nullable=False),
+        sa.Column("next_value", sa.BigInteger(), nullable=False),
+        sa.Column("revision", sa.BigInteger(), nullable=False),
+    )
+
+
+def _files() -> None:
+    op.create_table(
+        "files",
+        sa.Column("file_id", sa.Text(), primary_key=True, nullable=False),
+        sa.Column("acquirer", sa.Text(), nullable=False),
+        sa.Column("business_date", sa.Date(), nullable=False),
+        sa.Column("window", sa.Text(), nullable=False),
+        sa.Column("split", sa.BigInteger(), nullable=False),
+        sa.Column("generation", sa.BigInteger(), nullable=False),
+        sa.Column("sequence", sa.BigInteger(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("format", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("assembly", sa.BigInteger(), nullable=False),
+        sa.Column("created_at", UtcTime(), nullable=False),
+        sa.Column("config_hash", sa.Text(), nullable=False),
+        sa.Column("total", TotalText(), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("sha256", sa.Text(), nullable=False),
+        sa.Column("expected_sha256", sa.Text(), nullable=False),
+        sa.Column("held", sa.Text(), nullable=False),
+        sa.Column("overdue", sa.Boolean(), nullable=False),
+        sa.Column("replaces", sa.Text(), nullable=False),
+        sa.Column("returned_in", sa.BigInteger(), nullable=True),
+        sa.Column("attempts", sa.BigInteger(), nullable=False),
+        sa.Column("next_attempt_at", UtcTime(), nullable=True),
+        sa.Column("delivered_at", UtcTime(), nullable=True),
+        sa.Column("results_due_at", UtcTime(), nullable=True),
+        sa.Column("matched", TotalText(), nullable=False),
+        sa.Column("mismatched", TotalText(), nullable=False),
+        sa.Column("awaiting", TotalText(), nullable=False),
+        sa.Column("matched_key", sa.Text(), nullable=False),
+        sa.Column("note", sa.Text(), nullable=False),
+        sa.Column("revision", sa.BigInteger(), nullable=False),
+    )
+    op.create_index("ix_files_acquirer_state", "files", ["acquirer", "state"])
+    op.create_index("ix_files_name", "files", ["acquirer", "name"])
+
+
+def _attempts() -> None:
+    op.create_table(
+        "attempts",
+        sa.Column("file_id", sa.Text(), primary_key=True, nullable=False),
+        sa.Column("attempt", sa.BigInteger(), primary_key=True, nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("temporary_name", sa.Text(), nullable=False),
+        sa.Column("holder", sa.Text(), nullable=False),
+        sa.Column("started_at", UtcTime(), nullable=False),
+        sa.Column("ended_at", UtcTime(), nullable=True),
+        sa.Column("error", sa.Text(), nullable=False),
+        sa.Column("revision", sa.BigInteger(), nullable=False),
+    )
+
+
+def _receipts() -> None:
+    op.create_table(
+        "receipts",
+        sa.Column("file_id", sa.Text(), primary_key=True, nullable=False),
+        sa.Column("attempt", sa.BigInteger(), nullable=False),
+        sa.Column("remote_path", sa.Text(), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("sha256", sa.Text(), nullable=False),
+        sa.Column("verified_by", sa.Text(), nullable=False),
+        sa.Column("host_key", sa.Text(), nullable=False),
+        sa.Column("delivered_at", UtcTime(), nullable=False),
+    )
+
+
+def _sightings() -> None:
+    op.create_table(
+        "sightings",
+        sa.Column("acquirer", sa.Text(), primary_key=True, nullable=False),
+        sa.Column("name", sa.Text(), primary_key=True, nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("modified_s", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("sha256", sa.Text(), nullable=False),
+        sa.Column("revision", sa.BigInteger(), nullable=False),
+    )
+
+
+def _results() -> None:
+    op.create_table(
+        "results",
+        sa.Column("acquirer", sa.Text(), primary_key=True, nullable=False),
+        sa.Column("sha256", sa.Text(), primary_key=True, nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("business_date", sa.Date(), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("collected_at", UtcTime(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("lines", sa.BigInteger(), nullable=False),
+        sa.Column("control", sa.BigInteger(), nullable=False),
+        sa.Column("events", sa.BigInteger(), nullable=False),
+        sa.Column("unreadable", sa.BigInteger(), nullable=False),
+        sa.Column("reported_sha256", sa.Text(), nullable=False),
+        sa.Column("reconciled", sa.Boolean(), nullable=False),
+        sa.Column("note", sa.Text(), nullable=False),
+        sa.Column("revision", sa.BigInteger(), nullable=False),
+    )
+    op.create_index("ix_results_state", "results", ["acquirer", "state"])
+
+
+def _result_books() -> None:
+    op.create_table(
+        "result_books",
+        sa.Column("acquirer", sa.Text(), primary_key=True, nullable=False),
+        sa.Column("sha256", sa.Text(), primary_key=True, nullable=False),
+        sa.Column("file_id", sa.Text(), primary_key=True, nullable=False),
+        sa.Column("applied", sa.BigInteger(), nullable=False),
+        sa.Column("unknown", sa.BigInteger(), nullable=False),
+        sa.Column("duplicate", sa.BigInteger(), nullable=False),
+        sa.Column("ambiguous", sa.BigInteger(), nullable=False),
+        sa.Column("withdrawn", sa.BigInteger(), nullable=False),
+        sa.Column("revision", sa.BigInteger(), nullable=False),
+    )
+
+
+def _mismatches() -> None:
+    op.create_table(
+        "mismatches",
+        sa.Column("id", sa.Text(), primary_key=True, nullable=False),
+        sa.Column("acquirer", sa.Text(), nullable=False),
+        sa.Column("business_date", sa.Date(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("file_id", sa.Text(), nullable=False),
+        sa.Column("payment_id", sa.Text(), nullable=False),
+        sa.Column("reference", sa.Text(), nullable=False),
+        sa.Column("result_sha256", sa.Text(), nullable=False),
+        sa.Column("expected_minor", sa.BigInteger(), nullable=True),
+        sa.Column("reported_minor", sa.BigInteger(), nullable=True),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("direction", sa.Text(), nullable=False),
+        sa.Column("detail", JsonText(), nullable=False),
+        sa.Column("opened_at", UtcTime(), nullable=False),
+        sa.Column("updated_at", UtcTime(), nullable=False),
+        sa.Column("closed_at", UtcTime(), nullable=True),
+        sa.Column("assignee", sa.Text(), nullable=False),
+        sa.Column("revision", sa.BigInteger(), nullable=False),
+    )
+    op.create_index("ix_mismatches_file", "mismatches", ["file_id"])
+    op.create_index("ix_mismatches_kind", "mismatches", ["kind", "id"])
+    op.create_index("ix_mismatches_state", "mismatches", ["state", "id"])
+
+
+def _decisions() -> None:
+    op.create_table(
+        "decisions",
+        sa.Column("id", sa.Text(), primary_key=True, nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("act", sa.Text(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("verified", sa.Boolean(), nullable=False),
+        sa.Column("decided_at", UtcTime(), nullable=False),
+        sa.Column("detail", JsonText(), nullable=False),
+    )
+
+
+def _audit() -> None:
+    op.create_table(
+        "audit",
+        sa.Column("chain", sa.Text(), primary_key=True, nullable=False),
+        sa.Column("seq", sa.BigInteger(), primary_key=True, nullable=False),
+        sa.Column("recorded_at", UtcTime(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("act", sa.Text(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("previous", sa.Text(), nullable=False),
+        sa.Column("hash", sa.Text(), nullable=False),
+    )
+
+
+def _leases() -> None:
+    op.create_table(
+        "leases",
+        sa.Column("name", sa.Text(), primary_key=True, nullable=False),
+        sa.Column("holder", sa.Text(), nullable=False),
+        sa.Column("fence", sa.BigInteger(), nullable=False),
+        sa.Column("expires_ms", sa.BigInteger(), nullable=False),
+    )
+
+
+def _notices() -> None:
+    op.create_table(
+        "notices",
+        sa.Column(
+            "id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            primary_key=True,
+            autoincrement=True,
+            nullable=False,
+        ),
+        sa.Column("queue", sa.Text(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("visible_ms", sa.BigInteger(), nullable=False),
+        sa.Column("receives", sa.Integer(), nullable=False),
+        sa.Column("receipt", sa.Text(), nullable=False),
+    )
+    op.create_index("ix_notices_queue", "notices", ["queue", "visible_ms"])
+
+
+def _clock() -> None:
+    op.create_table(
+        "clock",
+        sa.Column("id", sa.Integer(), primary_key=True, nullable=False),
+        sa.Column("now_at", UtcTime(), nullable=False),
+        sa.Column("tick", sa.BigInteger(), nullable=False),
+    )

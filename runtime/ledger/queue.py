@@ -1,0 +1,96 @@
+"""The queue as a table of the ledger, with the behaviour of SQS: at least once, invisible while worked on, a dead-letter queue."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+
+from sqlalchemy import Engine, func, select
+
+from payments.ports import Message
+from runtime.ledger.engine import now_ms, translated, writing
+from runtime.ledger.schema import notices
+
+RECEIVE_LIMIT = 10
+DEAD = "-dead"
+"""A message received more often than `receives_max` moves to the queue with this suffix."""
+
+
+class LedgerQueue:
+    """The port `Queue`."""
+
+    def __init__(self, engine: Engine, *, receives_max: int = 5) -> None:
+        self._engine = engine
+        self._receives_max = receives_max
+
+    def send(self, queue: str, body: str, *, delay: timedelta = timedelta()) -> None:
+        with writing(self._engine) as connection:
+            visible = now_ms(connection) + int(delay.total_seconds() * 1000)
+            connection.execute(
+                notices.insert().values(queue=queue, body=body, visible_ms=visible, receives=0, receipt="")
+            )
+
+    def receive(self, queue: str, *, limit: int, visibility: timedelta) -> list[Message]:
+        if not self._anything(queue):
+            return []  # a look costs no write lock: idle workers stay out of the way
+        with writing(self._engine) as connection:
+            now = now_ms(connection)
+            statement = (
+                select(notices)
+                .where(notices.c.queue == queue, notices.c.visible_ms <= now)
+                .order_by(notices.c.visible_ms, notices.c.id)
+                .limit(min(limit, RECEIVE_LIMIT))
+            )
+            if connection.dialect.name != "sqlite":
+                statement = statement.with_for_update(skip_locked=True)
+            found = []
+            for row in connection.execute(statement).all():
+                mine = notices.update().where(notices.c.id == row.id)
+                if row.receives >= self._receives_max and not queue.endswith(DEAD):
+                    connection.execute(mine.values(queue=queue + DEAD, receives=0, visible_ms=now, receipt=""))
+                    continue
+                receipt = f"{row.id}:{uuid.uuid4().hex}"
+                until = now + int(visibility.total_seconds() * 1000)
+                connection.execute(mine.values(visible_ms=until, receives=row.receives + 1, receipt=receipt))
+                found.append(Message(row.body, receipt, row.receives + 1))
+            return found
+
+    def delete(self, queue: str, receipt: str) -> None:
+        with writing(self._engine) as connection:
+            connection.execute(notices.delete().where(notices.c.queue == queue, notices.c.receipt == receipt))
+
+    def release(self, queue: str, receipt: str, *, delay: timedelta) -> None:
+        with writing(self._engine) as connection:
+            visible = now_ms(connection) + int(delay.total_seconds() * 1000)
+            connection.execute(
+                notices.update()
+                .where(notices.c.queue == queue, notices.c.receipt == receipt)
+                .values(visible_ms=visible, receipt="")
+            )
+
+    def depth(self, queue: str) -> tuple[int, int]:
+        with translated(), self._engine.connect() as connection:
+            flying = notices.c.receipt != ""
+            hidden = notices.c.visible_ms > now_ms(connection)
+            count = select(func.count()).where(notices.c.queue == queue)
+            total = int(connection.execute(count).scalar_one())
+            in_flight = int(connection.execute(count.where(flying, hidden)).scalar_one())
+            return total - in_flight, in_flight
+
+    def queues_waiting(self) -> list[str]:
+        """Queues that hold a visible message: one look for a worker that serves many."""
+        with translated(), self._engine.connect() as connection:
+            statement = select(notices.c.queue).where(notices.c.visible_ms <= now_ms(connection)).distinct()
+            return [str(row.queue) for row in connection.execute(statement)]
+
+    def release_all(self) -> None:
+        """Make every message visible now. Only for a service that knows that no worker but its own is alive."""
+        with writing(self._engine) as connection:
+            connection.execute(
+                notices.update().where(notices.c.receipt != "").values(visible_ms=now_ms(connection), receipt="")
+            )
+
+    def _anything(self, queue: str) -> bool:
+        with translated(), self._engine.connect() as connection:
+            statement = select(notices.c.id).where(notices.c.queue == queue, notices.c.visible_ms <= now_ms(connection))
+            return connection.execute(statement.limit(1)).first() is not None

@@ -1,0 +1,115 @@
+"""The tables of the ledger, made from the records of `payments.records`: same names, same order.
+
+Migrations state the same tables once more, by hand: a test proves that both agree.
+"""
+
+from __future__ import annotations
+
+import typing
+from dataclasses import fields
+from datetime import date, datetime
+from types import NoneType
+from typing import Any
+
+from sqlalchemy import BigInteger, Boolean, Column, Date, Index, Integer, MetaData, Table, Text
+from sqlalchemy.types import TypeEngine
+
+from payments import records
+from payments.books import Total
+from runtime.ledger.types import JsonText, TotalText, UtcTime
+
+metadata = MetaData()
+
+_TYPES: dict[Any, type[TypeEngine[Any]]] = {
+    str: Text,
+    int: BigInteger,
+    bool: Boolean,
+    date: Date,
+    datetime: UtcTime,
+    Total: TotalText,
+    dict: JsonText,
+    list: JsonText,
+}
+
+KEYS: dict[type, tuple[str, tuple[str, ...]]] = {
+    records.Run: ("runs", ("source", "ordinal")),
+    records.Chunk: ("chunks", ("source", "run", "ordinal")),
+    records.Watermark: ("watermarks", ("source",)),
+    records.Assembly: ("assemblies", ("ordinal",)),
+    records.Sequence_: ("sequences", ("name",)),
+    records.OutboundFile: ("files", ("file_id",)),
+    records.Attempt: ("attempts", ("file_id", "attempt")),
+    records.Receipt: ("receipts", ("file_id",)),
+    records.Sighting: ("sightings", ("acquirer", "name")),
+    records.ResultFile: ("results", ("acquirer", "sha256")),
+    records.ResultBooks: ("result_books", ("acquirer", "sha256", "file_id")),
+    records.Mismatch: ("mismatches", ("id",)),
+    records.Decision: ("decisions", ("id",)),
+}
+"""Record type -> (table, primary key)."""
+
+
+def _column(name: str, hint: Any, *, key: bool) -> Column[Any]:
+    parts = [part for part in typing.get_args(hint) if part is not NoneType]
+    optional = NoneType in typing.get_args(hint)
+    kind = parts[0] if optional else hint
+    return Column(name, _TYPES[typing.get_origin(kind) or kind](), primary_key=key, nullable=optional and not key)
+
+
+def _table(record: type, name: str, key: tuple[str, ...]) -> Table:
+    hints = typing.get_type_hints(record)
+    columns = [_column(each.name, hints[each.name], key=each.name in key) for each in fields(record)]
+    return Table(name, metadata, *columns)
+
+
+TABLES: dict[type, Table] = {record: _table(record, name, key) for record, (name, key) in KEYS.items()}
+
+Index("ix_runs_state", TABLES[records.Run].c.state)
+Index("ix_files_acquirer_state", TABLES[records.OutboundFile].c.acquirer, TABLES[records.OutboundFile].c.state)
+Index("ix_files_name", TABLES[records.OutboundFile].c.acquirer, TABLES[records.OutboundFile].c.name)
+Index("ix_results_state", TABLES[records.ResultFile].c.acquirer, TABLES[records.ResultFile].c.state)
+Index("ix_mismatches_state", TABLES[records.Mismatch].c.state, TABLES[records.Mismatch].c.id)
+Index("ix_mismatches_kind", TABLES[records.Mismatch].c.kind, TABLES[records.Mismatch].c.id)
+Index("ix_mismatches_file", TABLES[records.Mismatch].c.file_id)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("chain", Text, primary_key=True),
+    Column("seq", BigInteger, primary_key=True),
+    Column("recorded_at", UtcTime(), nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("act", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("previous", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("fence", BigInteger, nullable=False),
+    Column("expires_ms", BigInteger, nullable=False),  # by the database's clock, since 1970
+)
+
+notices = Table(
+    "notices",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
+    Column("queue", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("visible_ms", BigInteger, nullable=False),
+    Column("receives", Integer, nullable=False),
+    Column("receipt", Text, nullable=False),
+    Index("ix_notices_queue", "queue", "visible_ms"),
+)
+
+clock = Table(
+    "clock",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("now_at", UtcTime(), nullable=False),
+    Column("tick", BigInteger, nullable=False),
+)
