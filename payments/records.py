@@ -220,17 +220,17 @@ class Mismatch:
     business_date: date
     kind: str
     state: str
-    file_id: str
-    payment_id: str
-    reference: str
-    result_sha256: str
-    expected_minor: int | None
-    reported_minor: int | None
-    currency: str
-    direction: str
-    detail: dict[str, Any]
     opened_at: datetime
     updated_at: datetime
+    file_id: str = ""
+    payment_id: str = ""
+    reference: str = ""
+    result_sha256: str = ""
+    expected_minor: int | None = None
+    reported_minor: int | None = None
+    currency: str = ""
+    direction: str = ""
+    detail: dict[str, Any] = field(default_factory=dict)
     closed_at: datetime | None = None
     assignee: str = ""
     revision: int = 0

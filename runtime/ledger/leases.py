@@ -61,7 +61,7 @@ class SqlLeases:
             if changed.rowcount != 1:
                 raise Busy(f"lease {lease.name} is no longer ours")
 
-    def release_all(self, holder_prefix: str) -> int:
+    def release_held(self, holder_prefix: str) -> int:
         """End the leases of processes that are known to be dead. Returns how many."""
         with writing(self._engine) as connection:
             changed = connection.execute(

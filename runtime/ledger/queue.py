@@ -19,8 +19,9 @@ DEAD = "-dead"
 class LedgerQueue:
     """The port `Queue`."""
 
-    def __init__(self, engine: Engine, *, receives_max: int = 5) -> None:
+    def __init__(self, engine: Engine, *, receives_max: int = 5, holder: str = "") -> None:
         self._engine = engine
+        self._holder = holder
         self._receives_max = receives_max
 
     def send(self, queue: str, body: str, *, delay: timedelta = timedelta()) -> None:
@@ -49,7 +50,7 @@ class LedgerQueue:
                 if row.receives >= self._receives_max and not queue.endswith(DEAD):
                     connection.execute(mine.values(queue=queue + DEAD, receives=0, visible_ms=now, receipt=""))
                     continue
-                receipt = f"{row.id}:{uuid.uuid4().hex}"
+                receipt = f"{self._holder}/{row.id}/{uuid.uuid4().hex}"
                 until = now + int(visibility.total_seconds() * 1000)
                 connection.execute(mine.values(visible_ms=until, receives=row.receives + 1, receipt=receipt))
                 found.append(Message(row.body, receipt, row.receives + 1))
@@ -83,11 +84,13 @@ class LedgerQueue:
             statement = select(notices.c.queue).where(notices.c.visible_ms <= now_ms(connection)).distinct()
             return [str(row.queue) for row in connection.execute(statement)]
 
-    def release_all(self) -> None:
-        """Make every message visible now. Only for a service that knows that no worker but its own is alive."""
+    def release_held(self, holder_prefix: str) -> None:
+        """Make the messages of processes that are known to be dead visible now."""
         with writing(self._engine) as connection:
             connection.execute(
-                notices.update().where(notices.c.receipt != "").values(visible_ms=now_ms(connection), receipt="")
+                notices.update()
+                .where(notices.c.receipt != "", notices.c.receipt.startswith(holder_prefix, autoescape=True))
+                .values(visible_ms=now_ms(connection), receipt="")
             )
 
     def _anything(self, queue: str) -> bool:

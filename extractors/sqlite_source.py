@@ -1,0 +1,235 @@
+r"""Reads a source that is an SQLite file: by keyset, every value checked and given as exact text.
+
+SQLite columns hold any type, whatever they declare, so each value is taken as text by the type it really has:
+
+    TEXT      as it is                      INTEGER   its decimal digits
+    REAL      its shortest text of at most 15 significant digits, if that text gives the same number again; else it is not
+              exact, and `~` stands before 17 digits: no rule of curation takes that for an amount
+    BLOB      `\x` and hexadecimal digits; the same for TEXT that is not UTF-8. A backslash is in no payment's character set
+
+A declared DECIMAL turns '12.50' into the number 12.5: the amount is the same, the trailing zero is gone before we read.
+SQLite has one writer at a time, but does not show it: a writer that stamps a row, waits for the lock and commits behind a
+later stamp can be overtaken. Such sources should stamp inside the transaction, or use an `integer` watermark.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from extractors.bounds import epoch_ms, text_bound, zone_of
+from extractors.keyset import Keyset, check_columns, key_columns, quoted, shown
+from payments.config import SourceSection
+from payments.errors import TieoutError, Unreachable, WrongConfiguration
+from payments.ports import Position
+
+ROWS_PER_BATCH = 10_000
+STEPS_PER_LOOK = 100_000  # instructions of SQLite between two looks at the time limit
+STRAYS_SHOWN_MAX = 1_000
+LOG = logging.getLogger(__name__)
+
+
+@contextmanager
+def open_sqlite(source: SourceSection, path: Path) -> Iterator[SqliteSource]:
+    """One read-only session. Raises WrongConfiguration (no such file, table or column) and Unreachable (locked)."""
+    if not path.is_file():
+        raise WrongConfiguration(
+            f"source {source.name}: url names {path.name!a}, which is not a file of its directory",
+            next_step=f"Put the database at {path} or correct `url` of this source.",
+        )
+    limit = _TimeLimit(source)
+    with limit.running():
+        connection = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=source.timeout_s, isolation_level=None
+        )
+    with closing(connection):
+        connection.set_progress_handler(limit.is_over, STEPS_PER_LOOK)
+        yield SqliteSource(connection, source, limit)
+
+
+class _TimeLimit:
+    """Ends statements that run too long, and says in our words what SQLite could not do."""
+
+    def __init__(self, source: SourceSection) -> None:
+        self._source = source
+        self._ends_s = 0.0
+
+    def is_over(self) -> bool:
+        return time.monotonic() > self._ends_s
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        self._ends_s = time.monotonic() + self._source.timeout_s
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise self._translated(error) from error
+
+    def _translated(self, error: sqlite3.Error) -> TieoutError:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        name = f"source {self._source.name}: the SQLite database"
+        match code:
+            case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+                return Unreachable(f"{name} stayed locked for {self._source.timeout_s} s")
+            case sqlite3.SQLITE_INTERRUPT:
+                return Unreachable(
+                    f"{name} did not answer within {self._source.timeout_s} s",
+                    next_step=f"Make an index on ({self._source.watermark}, primary key), or raise `timeout_s`.",
+                )
+            case sqlite3.SQLITE_NOTADB:
+                return WrongConfiguration(f"{name} is not an SQLite file")
+            case sqlite3.SQLITE_CORRUPT:
+                return WrongConfiguration(
+                    f"{name} is damaged",
+                    next_step="Restore it from a backup; `PRAGMA integrity_check` shows the damage.",
+                )
+        return Unreachable(f"{name} cannot be read (SQLite error {code})")
+
+
+class SqliteSource:
+    """The port `Source`."""
+
+    def __init__(self, connection: sqlite3.Connection, source: SourceSection, limit: _TimeLimit) -> None:
+        self._connection = connection
+        self._source = source
+        self._limit = limit
+        columns = self._ask('SELECT name, pk, "notnull" FROM pragma_table_info(?1)', [source.table])
+        if not columns:
+            tables = self._ask("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')", ())
+            raise WrongConfiguration(
+                f"source {source.name}: the database has no table {source.table!a}",
+                next_step=f"It has: {shown([row[0] for row in tables])}.",
+            )
+        self._names = [name for name, _, _ in columns]
+        check_columns(source, self._names)
+        keys = key_columns(source, [name for name, at, _ in sorted(columns, key=lambda row: row[1]) if at])
+        self._keyset = Keyset(
+            source=source.name,
+            table=quoted(source.table),
+            columns=keys,
+            shows=tuple(quoted(name) for name in keys),
+            binds=("?{n}",) * len(keys),
+            nullable=tuple(name for name, _, filled in columns if not filled),
+        )
+
+    def upper_bound(self, now: datetime) -> Position | None:
+        """See payments.ports.Source. Rows whose watermark is of a type without order are counted in a warning."""
+        column = quoted(self._source.watermark)
+        self._warn_of_strays(column)
+        if self._source.watermark_type == "timestamp":
+            bound: Any = self._text_bound(column, now)
+            if bound is None:
+                return None
+            last = self._keyset.last(self._ask, f"{column} < ?1 AND {column} >= ''", [bound])
+        elif self._source.watermark_type == "epoch_ms":
+            last = self._keyset.last(self._ask, f"{column} < ?1", [epoch_ms(now)])
+        else:
+            last = self._keyset.last(self._ask, f"{column} < ''", ())
+        if last is not None and self._source.watermark_type != "timestamp" and isinstance(last[0], str | dict):
+            raise self._wrong_watermark("is declared as text, so that its numbers have no numeric order")
+        return last
+
+    def chunk_end(self, after: Position | None, upto: Position, rows: int) -> tuple[Position, int] | None:
+        """See payments.ports.Source."""
+        return self._keyset.chunk_end(self._ask, after, upto, rows)
+
+    def read(self, after: Position | None, upto: Position) -> Iterable[pa.RecordBatch]:
+        """Batches of at most 10,000 rows, every column string; at least one batch, which may be empty."""
+        condition, values = self._keyset.between(after, upto)
+        texts = ", ".join(_as_text(quoted(name)) for name in self._names)
+        statement = f"SELECT {texts} FROM {self._keyset.table} WHERE {condition} ORDER BY {self._keyset.names}"
+        with closing(self._connection.cursor()) as cursor:
+            with self._limit.running():
+                cursor.execute(statement, [_bindable(each) for each in values])
+                rows = cursor.fetchmany(ROWS_PER_BATCH)
+            yield self._batch(rows)
+            while rows:
+                with self._limit.running():
+                    rows = cursor.fetchmany(ROWS_PER_BATCH)
+                if rows:
+                    yield self._batch(rows)
+
+    def _batch(self, rows: list[tuple[bytes | None, ...]]) -> pa.RecordBatch:
+        columns = zip(*rows, strict=True) if rows else ([] for _ in self._names)
+        return pa.RecordBatch.from_arrays([_strings(column) for column in columns], names=self._names)
+
+    def _ask(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        with self._limit.running():
+            found = self._connection.execute(statement, [_bindable(each) for each in values]).fetchall()
+        return [tuple(_json_value(each) for each in row) for row in found]
+
+    def _text_bound(self, column: str, now: datetime) -> str | None:
+        # The newest value that is not of a later day shows the form; values far ahead (9999-12-31) often have another.
+        tomorrow = (now.astimezone(zone_of(self._source)).date() + timedelta(days=1)).isoformat()
+        sample = self._ask(
+            f"SELECT {column} FROM {self._keyset.table} WHERE {column} < ?1 AND {column} >= '' ORDER BY {column} DESC LIMIT 1",
+            [tomorrow],
+        )
+        if not sample:
+            return None
+        bound = text_bound(sample[0][0], now, zone_of(self._source))
+        if bound is None:
+            raise self._wrong_watermark(
+                "holds text that is not an ISO 8601 time in UTC or in local time without offset"
+            )
+        return bound
+
+    def _warn_of_strays(self, column: str) -> None:
+        # NULL < numbers < text < blobs in SQLite's order, so an index finds values of a foreign type at once.
+        foreign = f"{column} < ''" if self._source.watermark_type == "timestamp" else f"{column} >= ''"
+        condition = f"{column} IS NULL OR {foreign} OR {column} >= x''"
+        count = self._ask(
+            f"SELECT count(*) FROM (SELECT 1 FROM {self._keyset.table} WHERE {condition} LIMIT {STRAYS_SHOWN_MAX})", ()
+        )[0][0]
+        if count:
+            LOG.warning(
+                "source %s: %d rows (or more) have no usable watermark and are not read", self._source.name, count
+            )
+
+    def _wrong_watermark(self, what: str) -> WrongConfiguration:
+        return WrongConfiguration(
+            f"source {self._source.name}: watermark column {self._source.watermark!a} {what}",
+            next_step="Choose another `watermark` or `watermark_type`, or give the source a view that converts the column.",
+        )
+
+
+def _as_text(column: str) -> str:
+    """SQL for a column's value as UTF-8 bytes; the module's docstring gives the rules."""
+    exact = f"CAST(CAST({column} AS TEXT) AS REAL) = {column}"
+    return (
+        f"CAST(CASE typeof({column}) WHEN 'text' THEN {column} WHEN 'blob' THEN '\\x' || hex({column})"
+        f" WHEN 'real' THEN CASE WHEN {exact} THEN CAST({column} AS TEXT) ELSE '~' || printf('%!.17g', {column}) END"
+        f" ELSE CAST({column} AS TEXT) END AS BLOB)"
+    )
+
+
+def _strings(values: Iterable[bytes | None]) -> pa.Array:
+    r"""UTF-8 bytes as an Arrow string array; what is not UTF-8 becomes `\x` and hexadecimal digits."""
+    given = list(values)
+    try:
+        return pa.array(given, pa.string())
+    except pa.ArrowInvalid:
+        return pa.array([None if each is None else _decoded(each) for each in given], pa.string())
+
+
+def _decoded(value: bytes) -> str:
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return f"\\x{value.hex().upper()}"
+
+
+def _json_value(value: Any) -> Any:
+    return {"hex": value.hex()} if isinstance(value, bytes) else value
+
+
+def _bindable(value: Any) -> Any:
+    return bytes.fromhex(value["hex"]) if isinstance(value, dict) else value

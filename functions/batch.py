@@ -1,0 +1,45 @@
+"""What every handler shares: the world, built once per process, and the batch in which each message succeeds or fails alone."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from payments.errors import TieoutError
+from runtime.wiring import World
+
+log = logging.getLogger(__name__)
+
+
+_worlds: list[World] = []
+
+
+def use(world: World) -> None:
+    """Let the handlers of this process work in `world`: a local worker's, which also emits notices."""
+    _worlds[:] = [world]
+
+
+def world() -> World:
+    """Lazily, never at import: a cold start pays only for what its handler uses."""
+    if not _worlds:
+        use(World.open())
+    return _worlds[0]
+
+
+def handle(event: dict[str, Any], act: Callable[[str], object]) -> dict[str, Any]:
+    """Call `act` with each message's body; answer which messages failed, so that only those come again."""
+    from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+
+    def one(record: Any) -> None:
+        try:
+            act(record.body)
+        except TieoutError as error:
+            log.warning("%s: %s %s", type(error).__name__, error, error.next_step)
+            raise
+
+    processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+    answer: dict[str, Any] = process_partial_response(
+        event=event, record_handler=one, processor=processor, context=None
+    )
+    return answer

@@ -1,0 +1,13 @@
+"""Places the files of one acquirer that are due."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from functions.batch import handle, world
+from runtime.wakes import acquirer_of
+
+
+def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """Answer an SQS batch."""
+    return handle(event, lambda body: world().deliver_to(acquirer_of(body)))

@@ -1,0 +1,111 @@
+"""Records the fold of one file: its state, its outcomes, the uses of events, its mismatches; in one transaction."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from payments.config import AcquirerSection
+from payments.keys import file_chain
+from payments.ports import Transaction
+from payments.records import Mismatch, OutboundFile
+from payments.states import (
+    BESIDE_THE_ROW_KINDS,
+    CLOSED_FILE_STATES,
+    FILE_TRANSITIONS,
+    IN_ACQUIRERS_HANDS,
+    FileState,
+    MismatchKind,
+    check_file_transition,
+)
+from reconciliation.differences import compare, of_file, refused
+from reconciliation.file_fold import FileFold, state_of
+
+SOURCE_KINDS = (str(MismatchKind.CHANGED_AFTER_SEALED), str(MismatchKind.RECALL_NEEDED))
+"""Mismatches that the source causes: assemble keeps them, no result ends them."""
+
+
+def record_fold(tx: Transaction, fold: FileFold, acquirer: AcquirerSection, now: datetime) -> OutboundFile:
+    """Bring the ledger to what the fold says. Raises Busy when the file changed meanwhile: then it is folded again."""
+    file = fold.file
+    changes: dict[str, Any] = {
+        "matched": fold.totals["matched"],
+        "mismatched": fold.totals["mismatched"],
+        "awaiting": fold.totals["awaiting"],
+        "matched_key": fold.key,
+        "overdue": fold.overdue and bool(fold.totals["awaiting"].count),
+    }
+    file = _evidence(tx, fold, acquirer, now)
+    state = _next_state(fold, FileState(file.state))
+    if state != file.state:
+        changes["state"] = str(state)
+        tx.audit.append(file_chain(file.file_id), str(state), {"was": file.state, "reason_code": fold.reason})
+    changed = tx.files.change(file, **changes)
+    _record_uses(tx, fold)
+    add, change = compare(_wanted(fold, changed, now), _known(tx, changed), now)
+    tx.replace_mismatches(add, change)
+    tx.audit.append(
+        file_chain(file.file_id),
+        "folded",
+        {
+            "key": fold.key,
+            **{name: total.to_json(digest=True) for name, total in fold.totals.items()},
+            "mismatches": {"added": len(add), "changed": len(change)},
+        },
+    )
+    return changed
+
+
+def _evidence(tx: Transaction, fold: FileFold, acquirer: AcquirerSection, now: datetime) -> OutboundFile:
+    """Whatever names a delivering or in-doubt file ends the doubt; what names a sealed one stops its delivery."""
+    file = fold.file
+    if not fold.spoken:
+        return file
+    if file.state in {FileState.DELIVERING, FileState.IN_DOUBT}:
+        check_file_transition(file.name, FileState(file.state), FileState.DELIVERED)
+        due = now + timedelta(seconds=acquirer.results.due_after_s)
+        tx.audit.append(file_chain(file.file_id), "delivered", {"verified_by": "the acquirer names it"})
+        return tx.files.change(file, state=str(FileState.DELIVERED), delivered_at=now, results_due_at=due, note="")
+    if file.state == FileState.SEALED and not file.held:
+        why = "the acquirer speaks of this file, though every attempt to deliver it is known to have failed"
+        tx.audit.append(file_chain(file.file_id), "held", {"why": why})
+        return tx.files.change(file, held=why)
+    return file
+
+
+def _next_state(fold: FileFold, now: FileState) -> FileState:
+    """The state that follows, along the published transitions only."""
+    if now not in IN_ACQUIRERS_HANDS and now != FileState.REFUSED:
+        return now
+    wanted = state_of(fold)
+    if wanted == now or (now == FileState.REFUSED and not fold.group):
+        return now
+    if wanted in FILE_TRANSITIONS[now]:
+        return wanted
+    # Two steps, each of them published: over the state that only says that the file is there.
+    check_file_transition(fold.file.name, now, FileState.DELIVERED)
+    check_file_transition(fold.file.name, FileState.DELIVERED, wanted)
+    return wanted
+
+
+def _record_uses(tx: Transaction, fold: FileFold) -> None:
+    acquirer, file_id = fold.file.acquirer, fold.file.file_id
+    for books in tx.result_books.find(acquirer=acquirer, file_id=file_id):
+        uses = fold.matched.uses.get(books.sha256, {})
+        counts = {name: uses.get(name, 0) for name in ("applied", "duplicate", "unknown")}
+        if counts != {name: getattr(books, name) for name in counts}:
+            tx.result_books.change(books, **counts)
+
+
+def _wanted(fold: FileFold, file: OutboundFile, now: datetime) -> list[Mismatch]:
+    found = of_file(file, fold.matched, now)
+    if file.state in CLOSED_FILE_STATES:
+        # The rows of a closed file are not expected to agree; what is beside the row stays.
+        found = [each for each in found if each.kind in BESIDE_THE_ROW_KINDS]
+    if file.state == FileState.REFUSED:
+        found.append(refused(file, fold.reason, now))
+    return found
+
+
+def _known(tx: Transaction, file: OutboundFile) -> list[Mismatch]:
+    return [each for each in tx.mismatches.find(file_id=file.file_id) if each.kind not in SOURCE_KINDS]

@@ -1,0 +1,198 @@
+"""The composition root: from settings to adapters to the ports that each stage declares. URLs choose, nothing else does."""
+
+from __future__ import annotations
+
+import os
+import socket
+import tempfile
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from payments.config import AcquirerSection, Configuration, SourceSection
+from payments.errors import SetAside, WrongConfiguration
+from payments.ports import Clock, ObjectStore, Queue, RemoteDrop, Source
+from runtime.ledger.clock import LedgerClock, SystemClock
+from runtime.ledger.engine import open_engine
+from runtime.ledger.ledger import SqlLedger
+from runtime.ledger.migrate import upgrade
+from runtime.secrets import ReferencedSecrets
+from runtime.settings import Settings, load
+
+if TYPE_CHECKING:
+    from curation.curate import CuratePorts
+    from payments.records import ResultFile, Run
+
+Emit = Callable[[str, int], None]
+
+
+class World:
+    """Everything that touches the world, built when first used."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.configuration: Configuration = settings.configuration
+        self.holder = f"{os.environ.get('TIEOUT_INSTANCE', 'cli')}@{socket.gethostname()}:{os.getpid()}"
+        # Set by whoever knows what an object starts: the local router. On AWS the store itself tells EventBridge.
+        self.emit: Emit | None = None
+
+    @classmethod
+    def open(cls, config: str | None = None) -> World:
+        """Load the configuration and, where this process is part of a local service, emit notices."""
+        return cls(load(config))
+
+    @cached_property
+    def spool(self) -> Path:
+        """Where large objects are written before they are stored."""
+        if self.settings.path.startswith("s3://"):
+            return Path(tempfile.gettempdir())
+        folder = self.settings.base / "spool"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return folder
+
+    @cached_property
+    def ledger(self) -> SqlLedger:
+        engine = open_engine(self.ledger_url, password=self._password(self.configuration.ledger.password))
+        upgrade(engine)
+        clock: Clock = SystemClock()
+        if self.configuration.clock.start is not None:
+            clock = LedgerClock(engine)
+            clock.start(self.configuration.clock.start)
+        return SqlLedger(engine, clock, holder=self.holder)
+
+    @property
+    def ledger_url(self) -> str:
+        """With a relative SQLite file placed beside the configuration."""
+        url = self.configuration.ledger.url
+        if url.startswith("sqlite:"):
+            return f"sqlite:{self.settings.base / url.removeprefix('sqlite:')}"
+        return url
+
+    @cached_property
+    def clock(self) -> Clock:
+        return SystemClock() if self.configuration.clock.start is None else LedgerClock(self.ledger.engine)
+
+    @cached_property
+    def secrets(self) -> ReferencedSecrets:
+        return ReferencedSecrets(self.settings.base)
+
+    @cached_property
+    def store(self) -> ObjectStore:
+        from runtime.notices import NotifyingStore
+        from runtime.store import open_store
+
+        store = open_store(self.configuration.stores, self.settings.base)
+        return store if self.emit is None else NotifyingStore(store, self.emit)
+
+    @cached_property
+    def queue(self) -> Queue:
+        url = self.configuration.queue.url
+        if url == "ledger:":
+            from runtime.ledger.queue import LedgerQueue
+
+            receives = self.configuration.service.receives_max
+            return LedgerQueue(self.ledger.engine, receives_max=receives, holder=self.holder)
+        if url.startswith("sqs:"):
+            from runtime.queue_sqs import SqsQueue
+
+            queue = self.configuration.queue
+            return SqsQueue(queue.prefix, queue.endpoint, url.removeprefix("sqs:"))
+        raise WrongConfiguration(f"queue.url: found {url!r}, allowed are ledger: and sqs:REGION")
+
+    def source(self, name: str) -> SourceSection:
+        found = self.configuration.source_named(name)
+        if found is None:
+            known = ", ".join(each.name for each in self.configuration.source) or "none"
+            raise WrongConfiguration(f"there is no source {name!a}; configured: {known}")
+        return found
+
+    def acquirer(self, name: str) -> AcquirerSection:
+        found = self.configuration.acquirer_named(name)
+        if found is None:
+            known = ", ".join(each.name for each in self.configuration.acquirer) or "none"
+            raise SetAside(f"there is no acquirer {name!a}; configured: {known}")
+        return found
+
+    # The stages, by what their handlers are told.
+
+    def extract_source(self, name: str) -> Run | None:
+        from extractors.extract import ExtractPorts, extract
+
+        source = self.source(name)
+        ports = ExtractPorts(self.ledger, self.store, self.clock)
+        return extract(ports, source, lambda: self._session(source), config_hash=self.settings.config_hash)
+
+    def curate_object(self, key: str) -> None:
+        from curation.curate import curate
+
+        if not key.endswith("manifest.json"):
+            curate(self._curate_ports, key)
+
+    def assemble(self) -> None:
+        from transfer.assemble import AssemblePorts, assemble
+
+        assemble(
+            AssemblePorts(
+                self.ledger, self.store, self.clock, self.configuration, self.settings.config_hash, self.spool
+            )
+        )
+
+    def deliver_to(self, name: str) -> None:
+        from transfer.deliver import DeliverPorts, deliver
+
+        acquirer = self.acquirer(name)
+        deliver(
+            DeliverPorts(
+                self.ledger, self.store, self.clock, acquirer, self.connector(acquirer), self.holder, self.spool
+            )
+        )
+
+    def collect_from(self, name: str) -> int:
+        from transfer.collect import CollectPorts, collect
+
+        acquirer = self.acquirer(name)
+        return collect(
+            CollectPorts(self.ledger, self.store, self.clock, acquirer, self.connector(acquirer), self.spool)
+        )
+
+    def read_result(self, key: str) -> ResultFile | None:
+        from reconciliation.read import ReadPorts, read
+
+        return read(ReadPorts(self.ledger, self.store, self.clock, self.configuration, self.spool), key)
+
+    def reconcile_with(self, name: str) -> None:
+        from reconciliation.reconcile import ReconcilePorts, reconcile
+
+        memory_limit_mb = self.configuration.reconciliation.memory_limit_mb
+        acquirer = self.acquirer(name)
+        reconcile(ReconcilePorts(self.ledger, self.store, self.clock, acquirer, self.spool, memory_limit_mb))
+
+    def connector(self, acquirer: AcquirerSection) -> Callable[[], AbstractContextManager[RemoteDrop]]:
+        """Opens a session with the acquirer; secrets are fetched then, not before, and kept no longer."""
+
+        def connect() -> AbstractContextManager[RemoteDrop]:
+            from transfer.sftp import connect as connect_sftp
+
+            sftp = acquirer.sftp
+            key = self.secrets.get(sftp.key) if sftp.key else None
+            password = self.secrets.get(sftp.password) if sftp.password else None
+            return connect_sftp(sftp, key=key, password=password)
+
+        return connect
+
+    @cached_property
+    def _curate_ports(self) -> CuratePorts:
+        from curation.curate import CuratePorts
+
+        return CuratePorts(self.ledger, self.store, self.configuration, self.settings.base, self.spool)
+
+    def _session(self, source: SourceSection) -> AbstractContextManager[Source]:
+        from extractors.open import open_source
+
+        password = self.secrets.get(source.password) if source.password else None
+        return open_source(source, password=password, base=self.settings.base)
+
+    def _password(self, reference: str) -> str:
+        return self.secrets.get(reference).decode() if reference else ""

@@ -1,0 +1,213 @@
+"""Assemble: folds completed runs and the pool into files. First the plan is committed, then its effects follow it.
+
+gather -> fold -> divide -> [plan committed] -> index, pool -> each file sealed -> [done]
+                                  ^                                            |
+                                  '---- a restart goes on from here, same bytes'
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from payments.books import Total, total_of
+from payments.config import Configuration
+from payments.errors import BooksOff
+from payments.keys import file_chain, index_key, pool_key, run_chain
+from payments.leasing import TTL, drain
+from payments.ports import Clock, Lease, Ledger, ObjectStore, Transaction
+from payments.records import Assembly, OutboundFile, Run, Sequence_
+from payments.states import FileState
+from transfer.after_sealing import record_findings
+from transfer.assembly_inputs import Inputs, gather, inputs_of_plan, is_pending, slices_of
+from transfer.fold import Folded, fold, latest_date
+from transfer.planning import Division, Numbers, business_date, divide, number_files
+from transfer.sealing import seal
+from transfer.segments import write_segments
+
+LEASE = "assemble"
+"""One lease for all acquirers: a payment whose next version is routed elsewhere must meet its first assignment.
+See docs/decisions/0002."""
+
+
+@dataclass(frozen=True)
+class AssemblePorts:
+    """What assemble needs of the world."""
+
+    ledger: Ledger
+    store: ObjectStore
+    clock: Clock
+    configuration: Configuration
+    config_hash: str
+    spool: Path
+
+
+def assemble(ports: AssemblePorts) -> bool:
+    """Fold and seal everything that is due. False: another worker is at it, and will look again."""
+
+    def pending() -> bool:
+        with ports.ledger.begin() as tx:
+            return is_pending(tx, ports.configuration, ports.clock.now())
+
+    return drain(ports.ledger.leases, LEASE, pending=pending, step=lambda lease: _step(ports, lease))
+
+
+def _step(ports: AssemblePorts, lease: Lease) -> bool:
+    """One assembly, resumed or new. False: there was nothing to do."""
+    with ports.ledger.begin() as tx:
+        planned = next(iter(tx.assemblies.find(state="planned", limit=1)), None)
+        inputs = gather(tx, ports.clock.now()) if planned is None else inputs_of_plan(tx, planned)
+    renew: Callable[[], None] = lambda: ports.ledger.leases.renew(lease, ttl=TTL)  # noqa: E731
+    slices = slices_of(ports.store, inputs)
+    acquirers = {each.name: each for each in ports.configuration.acquirer}
+    limits = {
+        name: latest_date(business_date(each, inputs.created_at), each.send_ahead_days)
+        for name, each in acquirers.items()
+    }
+    segments = [index_key(number) for number in range(1, inputs.ordinal)]
+    folded = fold(ports.store, slices, segments, limits, progress=renew)
+    division = divide(ports.store, slices, folded, acquirers)
+    if planned is None:
+        if not division.drafts and not inputs.runs and not inputs.returned:
+            return False
+        _check(ports, inputs, division)
+        planned = _commit(ports, inputs, folded, division)
+    files = _planned_files(ports, planned)
+    if [file.total for file in files] != [draft.total for draft in division.drafts]:
+        raise BooksOff(
+            f"assembly {planned.ordinal}: its plan no longer follows from its inputs",
+            next_step="The configuration changed between plan and restart: put it back, or ask for help with `tieout prove`.",
+        )
+    with tempfile.TemporaryDirectory(dir=ports.spool) as folder:
+        index, pool = write_segments(ports.store, slices, folded, division.file_of, files, Path(folder))
+        stored_index = ports.store.put_file(index_key(planned.ordinal), index)
+        stored_pool = ports.store.put_file(pool_key(planned.ordinal), pool)
+    for number, file in enumerate(files):
+        renew()
+        if file.state == FileState.PLANNED:
+            seal(
+                ports.ledger, ports.store, ports.spool, acquirers[file.acquirer], file, slices, division.file_of, number
+            )
+    with ports.ledger.begin() as tx:
+        tx.assemblies.change(planned, state="done", index_sha256=stored_index.sha256, pool_sha256=stored_pool.sha256)
+    return True
+
+
+def _check(ports: AssemblePorts, inputs: Inputs, division: Division) -> None:
+    """Every row that was promised was read, and every row that was read has one outcome; else nothing is planned."""
+    promised = {f"run:{run.source}:{run.ordinal}": run.curated for run in inputs.runs}
+    promised |= {f"file:{file.file_id}": file.total for file in inputs.returned}
+    promised["pool"] = inputs.previous_pool
+    for label, total in promised.items():
+        if division.seen.get(label, Total()) != total:
+            _stop(ports, inputs, label)
+            raise BooksOff(
+                f"assemble: {label} promised {total.count} rows; what was read differs in count, sum or hash"
+            )
+    if total_of(division.seen.values()) != total_of([*division.outcomes.values(), division.pool]):
+        raise BooksOff(f"assembly {inputs.ordinal}: outcomes do not add up to the rows read")
+
+
+def _stop(ports: AssemblePorts, inputs: Inputs, label: str) -> None:
+    """A run whose books are off is stopped; the next assembly goes on without it."""
+    with ports.ledger.begin() as tx:
+        for run in inputs.runs:
+            if label == f"run:{run.source}:{run.ordinal}":
+                tx.runs.change(run, state="stopped", note="books off at assembly")
+                tx.audit.append(run_chain(run.source, run.ordinal), "run_stopped", {"why": "books off at assembly"})
+
+
+def _commit(ports: AssemblePorts, inputs: Inputs, folded: Folded, division: Division) -> Assembly:
+    """One transaction: the plan, its files with numbers and dates, the runs and returned files it takes."""
+    acquirers = {each.name: each for each in ports.configuration.acquirer}
+    with ports.ledger.begin() as tx:
+        files = number_files(
+            division.drafts,
+            assembly=inputs.ordinal,
+            created_at=inputs.created_at,
+            acquirers=acquirers,
+            replaced={file.file_id: file for file in inputs.returned},
+            usual={name: _usual(tx, name) for name in acquirers},
+            numbers=_numbers(tx, ports.configuration, inputs),
+            config_hash=ports.config_hash,
+        )
+        _take_numbers(tx, files)
+        assembly = Assembly(
+            ordinal=inputs.ordinal,
+            state="planned",
+            created_at=inputs.created_at,
+            config_hash=ports.config_hash,
+            plan={
+                "runs": [[run.source, run.ordinal] for run in inputs.runs],
+                "returned": [file.file_id for file in inputs.returned],
+                "files": [file.file_id for file in files],
+                "pool_due": {name: day.isoformat() for name, day in sorted(folded.earliest.items())},
+            },
+            outcomes={name: total.to_json(digest=True) for name, total in division.outcomes.items()},
+            pool=division.pool,
+        )
+        tx.assemblies.add(assembly)
+        for run in inputs.runs:
+            _take_run(tx, run, inputs.ordinal)
+        for file in inputs.returned:
+            tx.files.change(file, returned_in=inputs.ordinal)
+            tx.audit.append(file_chain(file.file_id), "rows_returned", {"assembly": inputs.ordinal})
+        for file in files:
+            tx.files.add(file)
+            tx.audit.append(file_chain(file.file_id), "planned", _claims(file))
+        record_findings(tx, folded.findings, inputs.created_at)
+    return assembly
+
+
+def _take_run(tx: Transaction, run: Run, ordinal: int) -> None:
+    tx.runs.change(run, state="assembled", assembly=ordinal)
+    tx.audit.append(run_chain(run.source, run.ordinal), "run_assembled", {"assembly": ordinal})
+
+
+def _claims(file: OutboundFile) -> dict[str, object]:
+    return {
+        "name": file.name,
+        "sequence": file.sequence,
+        "business_date": file.business_date.isoformat(),
+        "held": file.held,
+        "total": file.total.to_json(digest=True),
+    }
+
+
+def _usual(tx: Transaction, acquirer: str) -> list[int]:
+    return [file.total.count for file in tx.files.find(acquirer=acquirer, order="-created_at", limit=20)]
+
+
+def _numbers(tx: Transaction, configuration: Configuration, inputs: Inputs) -> Numbers:
+    """Free numbers belong to files that never left, whose rows are back, and that nobody replaced."""
+    following, free = {}, {}
+    returned = {file.file_id for file in inputs.returned}
+    for acquirer in configuration.acquirer:
+        record = tx.sequences.get(acquirer.name)
+        following[acquirer.name] = acquirer.sequence_first if record is None else record.next_value
+        cancelled = tx.files.find(acquirer=acquirer.name, state=str(FileState.CANCELLED))
+        held = {f.sequence for f in tx.files.find(acquirer=acquirer.name) if f.state != FileState.CANCELLED}
+        # The replacements of this very plan take their numbers by themselves.
+        free[acquirer.name] = sorted(
+            {f.sequence for f in cancelled if f.returned_in and f.file_id not in returned} - held
+        )
+    return Numbers(free, following)
+
+
+def _take_numbers(tx: Transaction, files: list[OutboundFile]) -> None:
+    for acquirer in sorted({file.acquirer for file in files}):
+        following = max(file.sequence for file in files if file.acquirer == acquirer) + 1
+        record = tx.sequences.get(acquirer)
+        if record is None:
+            tx.sequences.add(Sequence_(acquirer, following))
+        elif following > record.next_value:
+            tx.sequences.change(record, next_value=following)
+
+
+def _planned_files(ports: AssemblePorts, assembly: Assembly) -> list[OutboundFile]:
+    """The files of a plan in its order, as they are now."""
+    with ports.ledger.begin() as tx:
+        found = [tx.files.get(each) for each in assembly.plan["files"]]
+    return [each for each in found if each is not None]

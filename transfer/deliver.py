@@ -1,0 +1,132 @@
+"""Deliver: takes the acquirer's lease and places every file that is due, one verdict per file, in the order of numbers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from payments.config import AcquirerSection
+from payments.errors import HostKeyRefused, TieoutError, Unreachable
+from payments.keys import file_chain
+from payments.leasing import TTL, drain
+from payments.ports import Clock, Lease, Ledger, ObjectStore, RemoteDrop, Transaction
+from payments.records import OutboundFile
+from payments.states import FileState
+
+log = logging.getLogger(__name__)
+
+UNSETTLED = tuple(
+    str(state)
+    for state in (FileState.PLANNED, FileState.SEALED, FileState.DELIVERING, FileState.IN_DOUBT, FileState.CANCELLED)
+)
+
+
+@dataclass(frozen=True)
+class DeliverPorts:
+    """What deliver needs of the world, for one acquirer."""
+
+    ledger: Ledger
+    store: ObjectStore
+    clock: Clock
+    acquirer: AcquirerSection
+    connect: Callable[[], AbstractContextManager[RemoteDrop]]
+    holder: str
+    spool: Path
+
+
+def deliver(ports: DeliverPorts) -> bool:
+    """Place everything that is due. False: another worker is at it, and will look again."""
+
+    def pending() -> bool:
+        with ports.ledger.begin() as tx:
+            return bool(due_files(tx, ports.acquirer, ports.clock.now()))
+
+    name = f"deliver:{ports.acquirer.name}"
+    return drain(ports.ledger.leases, name, pending=pending, step=lambda lease: _session(ports, lease))
+
+
+def due_files(tx: Transaction, acquirer: AcquirerSection, now: datetime) -> list[OutboundFile]:
+    """Files that may be tried now, by number. With `sequence = strict` the first that may not blocks those behind it."""
+    files = tx.files.find(acquirer=acquirer.name, state=UNSETTLED, order="sequence")
+    replaced = {file.sequence for file in tx.files.find(acquirer=acquirer.name) if file.state != FileState.CANCELLED}
+    due = []
+    for file in files:
+        if file.state == FileState.CANCELLED and file.sequence in replaced:
+            continue
+        if _may_be_tried(file, now):
+            due.append(file)
+        elif acquirer.sequence == "strict":
+            break
+    return due
+
+
+def _may_be_tried(file: OutboundFile, now: datetime) -> bool:
+    if file.held or file.state not in {FileState.SEALED, FileState.DELIVERING}:
+        return False
+    return file.next_attempt_at is None or file.next_attempt_at <= now
+
+
+def blocked_by(tx: Transaction, acquirer: AcquirerSection, now: datetime) -> str:
+    """For people: which file stops the ones behind it, and why; empty when none does."""
+    if acquirer.sequence != "strict":
+        return ""
+    files = tx.files.find(acquirer=acquirer.name, state=UNSETTLED, order="sequence")
+    replaced = {file.sequence for file in tx.files.find(acquirer=acquirer.name) if file.state != FileState.CANCELLED}
+    for file in files:
+        if file.state == FileState.CANCELLED and file.sequence in replaced:
+            continue
+        if not _may_be_tried(file, now) and file is not files[-1]:
+            return (
+                f"{file.name} ({file.held or file.state}) blocks the files behind it: the acquirer wants strict order"
+            )
+        return ""
+    return ""
+
+
+def _session(ports: DeliverPorts, lease: Lease) -> bool:
+    """One connection, as many files as are due. False: nothing was due, or the server could not be reached."""
+    from transfer.attempt import deliver_file
+
+    with ports.ledger.begin() as tx:
+        due = due_files(tx, ports.acquirer, ports.clock.now())
+    if not due:
+        return False
+    try:
+        with ports.connect() as drop:
+            for file in due:
+                ports.ledger.leases.renew(lease, ttl=TTL)
+                settled = deliver_file(ports, drop, file)
+                if not settled and ports.acquirer.sequence == "strict":
+                    break
+    except (Unreachable, HostKeyRefused) as error:
+        postpone(ports, due, error)
+        return False
+    return True
+
+
+def postpone(ports: DeliverPorts, files: list[OutboundFile], error: TieoutError) -> None:
+    """The server cannot be reached, or is not the one we know: all wait, so that retries cannot lock an account."""
+    log.warning("acquirer %s: %s. %s", ports.acquirer.name, error, error.next_step)
+    now = ports.clock.now()
+    with ports.ledger.begin() as tx:
+        for file in files:
+            current = tx.files.get(file.file_id)
+            if current is None or current.state not in {FileState.SEALED, FileState.DELIVERING}:
+                continue
+            if current.next_attempt_at is not None and current.next_attempt_at > now:
+                continue  # its own attempt has said already when it is due
+            tries = current.attempts + 1
+            tx.files.change(
+                current, attempts=tries, next_attempt_at=now + pause(ports.acquirer, tries), note=str(error)[:500]
+            )
+            tx.audit.append(file_chain(file.file_id), "postponed", {"error": type(error).__name__})
+
+
+def pause(acquirer: AcquirerSection, tries: int) -> timedelta:
+    """How long to wait after so many tries."""
+    retry = acquirer.retry
+    return timedelta(seconds=min(retry.first_s * retry.factor ** min(tries - 1, 20), retry.longest_s))

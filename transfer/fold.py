@@ -1,0 +1,205 @@
+"""Folds candidates into outcomes: one code per row, every row exactly once.
+
+Two passes keep memory small: the first keeps two 64-bit hashes per row and finds the few rows that could touch each
+other (or an earlier assignment); only those are compared by value. A hash that collides only sends a row the long way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from payments.ports import ObjectStore
+from payments.states import Outcome, PoolReason
+from transfer.candidates import Slice
+from transfer.versions import Assigned, Findings, Row, fold_versions
+
+KEY_COLUMNS = ("payment_id", "acquirer", "end_to_end_id")
+ROW_COLUMNS = (*KEY_COLUMNS, "content_hash", "stopped", "requested_date")
+INDEX_COLUMNS = ("payment_id", "acquirer", "end_to_end_id", "content_hash", "stopped", "outcome", "file_id")
+BATCH_ROWS = 50_000
+
+SEND = 0
+"""Outcome code of a row that may be sent; the codes below are not sent."""
+CODES: tuple[tuple[str, str], ...] = (
+    (Outcome.ASSIGNED, ""),
+    (Outcome.UNASSIGNED, PoolReason.WAITING),
+    (Outcome.UNASSIGNED, PoolReason.FUTURE_DATED),
+    (Outcome.UNASSIGNED, PoolReason.CHANGED_AFTER_SEALED),
+    (Outcome.DUPLICATE, ""),
+    (Outcome.SUPERSEDED, ""),
+    (Outcome.UNCHANGED, ""),
+    (Outcome.WITHDRAWN, ""),
+)
+"""Code -> (outcome, pool reason)."""
+_CODE = {pair: code for code, pair in enumerate(CODES)}
+
+
+@dataclass(slots=True)
+class Folded:
+    """Per slice an array of codes, and what was found beside them, by (slice, row in slice).
+
+    `twins` points at the payment_id that holds the reference, `successors` at the closed file whose place a row takes.
+    """
+
+    codes: list[np.ndarray]
+    twins: dict[tuple[int, int], str] = field(default_factory=dict)
+    successors: dict[tuple[int, int], str] = field(default_factory=dict)
+    findings: Findings = field(default_factory=Findings)
+    earliest: dict[str, date] = field(default_factory=dict)
+    """Per acquirer the first requested date among rows that are too early now."""
+
+
+def fold(
+    store: ObjectStore,
+    slices: Sequence[Slice],
+    segments: Sequence[str],
+    last_date: Mapping[str, date],
+    *,
+    progress: Callable[[], None] = lambda: None,
+) -> Folded:
+    """Decide every row of `slices` against each other and against the index `segments` (keys, oldest first).
+
+    `last_date` is, per acquirer, the latest requested date that may be sent now.
+    """
+    hashes = [_hashes(each.read(store, KEY_COLUMNS)) for each in slices]
+    progress()
+    payments = np.concatenate([pair[0] for pair in hashes]) if hashes else np.zeros(0, np.int64)
+    references = np.concatenate([pair[1] for pair in hashes]) if hashes else np.zeros(0, np.int64)
+    touching = _repeated(payments) | _repeated(references)
+    known = _from_index(store, segments, np.sort(payments), np.sort(references))
+    progress()
+    index_payments, index_references = known.hashes()
+    touching |= np.isin(payments, index_payments) | np.isin(references, index_references)
+    folded = Folded(codes=[])
+    rows: list[tuple[int, int, Row]] = []
+    start = 0
+    for number, each in enumerate(slices):
+        table = each.read(store, ROW_COLUMNS)
+        folded.codes.append(_alone(table, last_date, folded.earliest))
+        mask = touching[start : start + len(table)]
+        rows += _rows(table, np.flatnonzero(mask), each, number, start)
+        start += len(table)
+        progress()
+    folded.findings = fold_versions([row for _, _, row in rows], known.newest, known.assigned)
+    for number, position, row in rows:
+        if row.outcome:
+            folded.codes[number][position] = _CODE[(row.outcome, row.reason)]
+        if row.twin:
+            folded.twins[(number, position)] = row.twin
+        if row.position in folded.findings.successors:
+            folded.successors[(number, position)] = folded.findings.successors[row.position]
+    return folded
+
+
+def _hashes(table: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+    """(hash of payment_id, hash of acquirer and reference); good inside this process only."""
+    count = len(table)
+    ids = np.fromiter(map(hash, table["payment_id"].to_pylist()), np.int64, count)
+    pairs = zip(table["acquirer"].to_pylist(), table["end_to_end_id"].to_pylist(), strict=True)
+    return ids, np.fromiter(map(hash, pairs), np.int64, count)
+
+
+def _repeated(values: np.ndarray) -> np.ndarray:
+    """True where a value occurs more than once."""
+    ordered = np.sort(values)
+    twice = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    return np.isin(values, twice) if len(twice) else np.zeros(len(values), bool)
+
+
+@dataclass(slots=True)
+class _Known:
+    """Earlier assignments that touch a candidate."""
+
+    assigned: list[Assigned] = field(default_factory=list)
+    newest: dict[str, Assigned] = field(default_factory=dict)
+
+    def hashes(self) -> tuple[np.ndarray, np.ndarray]:
+        ids = [hash(each.payment_id) for each in self.assigned]
+        pairs = [hash((each.acquirer, each.reference)) for each in self.assigned]
+        return np.array(ids, np.int64), np.array(pairs, np.int64)
+
+
+def _from_index(store: ObjectStore, segments: Sequence[str], payments: np.ndarray, references: np.ndarray) -> _Known:
+    """Every earlier assignment of a payment or reference at hand, from oldest to newest segment."""
+    known = _Known()
+    for batch in _index_batches(store, segments):
+        ids, pairs = _hashes(batch)
+        near = np.flatnonzero(_in_sorted(ids, payments) | _in_sorted(pairs, references))
+        for row in batch.take(pa.array(near)).to_pylist():
+            if row["outcome"] != Outcome.ASSIGNED:
+                continue
+            found = Assigned(
+                row["payment_id"], row["content_hash"], row["acquirer"], row["end_to_end_id"], row["file_id"]
+            )
+            known.assigned.append(found)
+            known.newest[found.payment_id] = found
+    return known
+
+
+def _index_batches(store: ObjectStore, segments: Sequence[str]) -> Iterator[pa.Table]:
+    for key in segments:
+        with store.local(key) as path, pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(BATCH_ROWS, columns=list(INDEX_COLUMNS)):
+                yield pa.Table.from_batches([batch])
+
+
+def _in_sorted(values: np.ndarray, ordered: np.ndarray) -> np.ndarray:
+    if not len(ordered):
+        return np.zeros(len(values), bool)
+    place = np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)
+    found: np.ndarray = ordered[place] == values
+    return found
+
+
+def _alone(table: pa.Table, last_date: Mapping[str, date], earliest: dict[str, date]) -> np.ndarray:
+    """Codes by the row's own values: stopped, future dated, or to be sent."""
+    codes = np.zeros(len(table), np.int16)
+    requested = table["requested_date"].to_numpy()
+    acquirers = table["acquirer"].to_numpy(zero_copy_only=False)
+    for name in np.unique(acquirers):
+        limit = np.datetime64(last_date[name]) if name in last_date else None
+        mine = acquirers == name
+        if limit is None:  # an acquirer that is no longer configured: its rows wait
+            codes[mine] = _CODE[(Outcome.UNASSIGNED, PoolReason.WAITING)]
+        else:
+            early = mine & (requested > limit)
+            codes[early] = _CODE[(Outcome.UNASSIGNED, PoolReason.FUTURE_DATED)]
+            if early.any():
+                first = requested[early].min().astype("datetime64[D]").item()
+                earliest[name] = min(first, earliest.get(name, first))
+    codes[table["stopped"].to_numpy(zero_copy_only=False)] = _CODE[(Outcome.WITHDRAWN, "")]
+    return codes
+
+
+def _rows(table: pa.Table, positions: np.ndarray, each: Slice, number: int, start: int) -> list[tuple[int, int, Row]]:
+    """The rows that touch others, by value."""
+    found = []
+    for position, row in zip(positions.tolist(), table.take(pa.array(positions)).to_pylist(), strict=True):
+        found.append(
+            (
+                number,
+                position,
+                Row(
+                    position=start + position,
+                    payment_id=row["payment_id"],
+                    content_hash=row["content_hash"],
+                    acquirer=row["acquirer"],
+                    reference=row["end_to_end_id"],
+                    stopped=row["stopped"],
+                    returned_from=each.returned_from,
+                    was=each.reasons[position] if each.reasons else "",
+                ),
+            )
+        )
+    return found
+
+
+def latest_date(business_date: date, send_ahead_days: int) -> date:
+    """The latest requested date that may leave on this business date."""
+    return business_date + timedelta(days=send_ahead_days)

@@ -1,0 +1,70 @@
+"""Turns what an SFTP server says about files into RemoteFile, and reads directories without trusting what they hold."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+
+from payments.errors import DeliveryFailed
+from payments.ports import RemoteFile
+from transfer.sftp_errors import shown
+from transfer.sftp_wire import Attributes, Code, Fields, Kind, ProtocolViolated, Refused, Wire, attributes, text
+
+LISTING_MAX = 100_000
+
+
+def plain_files(wire: Wire, directory: bytes) -> list[RemoteFile]:
+    """Plain files of a directory, ordered by name. Raises Refused, ProtocolViolated, DeliveryFailed above the limit."""
+    handle = wire.call(Kind.OPENDIR, text(directory), expected=Kind.HANDLE).text()
+    try:
+        files = [remote_file(name, found) for name, line, found in _entries(wire, handle) if _is_plain(found, line)]
+    finally:
+        # What was listed stays true however the directory is closed.
+        with suppress(Refused, EOFError, OSError):
+            wire.done(wire.send(Kind.CLOSE, text(handle)))
+    return sorted(files, key=lambda each: each.name)
+
+
+def remote_file(name: str, found: Attributes) -> RemoteFile:
+    """Raises DeliveryFailed when the server gives no size: nothing can be proved without one."""
+    if found.size is None:
+        raise DeliveryFailed(
+            f"the server gives no size for {shown(name)}",
+            next_step="Ask the acquirer for a server that tells sizes: without them no delivery can be proved.",
+        )
+    return RemoteFile(name, found.size, found.modified_s)
+
+
+def _entries(wire: Wire, handle: bytes) -> Iterator[tuple[str, bytes, Attributes]]:
+    """(name, line as `ls -l` prints it, attributes) of everything in an open directory."""
+    seen = 0
+    while (fields := _slice(wire, handle)) is not None:
+        count = fields.number()
+        if count == 0:
+            raise ProtocolViolated("a slice of a listing is empty")
+        seen += count
+        if seen > LISTING_MAX:
+            raise DeliveryFailed(
+                f"a remote directory lists more than {LISTING_MAX} entries",
+                next_step="Ask the acquirer to clear it; nothing of it is collected before.",
+            )
+        for _ in range(count):
+            name, line = fields.text(), fields.text()
+            yield name.decode(errors="surrogateescape"), line, attributes(fields)
+
+
+def _slice(wire: Wire, handle: bytes) -> Fields | None:
+    try:
+        return wire.call(Kind.READDIR, text(handle), expected=Kind.NAME)
+    except Refused as refused:
+        if refused.code == Code.EOF:
+            return None
+        raise
+
+
+def _is_plain(found: Attributes, line: bytes) -> bool:
+    # Without type bits the printed line decides; in doubt it is a file, so that none is overlooked.
+    if found.mode is None or stat.S_IFMT(found.mode) == 0:
+        return line[:1] not in {b"d", b"l", b"b", b"c", b"p", b"s"}
+    return stat.S_ISREG(found.mode)
