@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curation.chunk import CuratedChunk, curate_chunk
-from curation.encoding import encoded
+from curation.encoding import write_parquet
 from curation.iban import iban_faults
 from curation.iban_countries import BBAN_STRUCTURES, bban_kinds
 from curation.reference import ReferenceColumns
@@ -108,6 +108,12 @@ def sample(rows: int, seed: int) -> tuple[pa.Table, int]:
 def plainly_encoded(table: pa.Table) -> bytes:
     sink = io.BytesIO()
     pq.write_table(table, sink, compression="zstd")
+    return sink.getvalue()
+
+
+def encoded(table: pa.Table) -> bytes:
+    sink = io.BytesIO()
+    write_parquet(table, sink)
     return sink.getvalue()
 
 

@@ -53,7 +53,7 @@ def curate_chunk(
 ) -> CuratedChunk:
     """Judge every row of `raw` (the source's columns, `_payment_id`, `_row_hash`). Dates are judged from `business_date`.
 
-    Every row comes out once: curated, or quarantined with all its reasons. Raises SetAside for a table that is no raw
+    Every row comes out once: curated, or quarantined with all its reasons. Raises Unreadable for a table that is no raw
     chunk, WrongConfiguration where the configuration does not fit the table.
     """
     rows = map_columns(raw, source, business_date=business_date)

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curation.chunk import CuratedChunk, curate_chunk
+from curation.encoding import write_parquet
 from curation.reference import ReferenceColumns, read_reference
 from payments.config import Configuration
 from payments.errors import BooksOff, Busy, SetAside, Tampered, TieoutError, Unreadable, WrongConfiguration
@@ -115,7 +116,7 @@ def _bytes(path: Path) -> bytes:
 def _put(ports: CuratePorts, key: str, table: pa.Table) -> StoredObject:
     with tempfile.TemporaryDirectory(dir=ports.spool) as folder:
         path = Path(folder) / "part.parquet"
-        pq.write_table(table, path, compression="zstd")
+        write_parquet(table, path)
         return ports.store.put_file(key, path)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import io
+from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -36,9 +37,8 @@ REPEATING = frozenset(
 """Columns whose values repeat: the others would fill a Parquet dictionary in vain, a quarter of the time of writing."""
 
 
-def encoded(table: pa.Table) -> bytes:
-    """The table as Parquet, zstd. No statistics: nobody looks for a row by them, and they would repeat account numbers."""
-    sink = io.BytesIO()
+def write_parquet(table: pa.Table, sink: Path | BinaryIO) -> None:
+    """Write the table with zstd. No statistics: nobody looks for a row by them, and they would repeat account numbers."""
     pq.write_table(
         table,
         sink,
@@ -47,4 +47,3 @@ def encoded(table: pa.Table) -> bytes:
         write_statistics=False,
         row_group_size=ROW_GROUP_ROWS_MAX,
     )
-    return sink.getvalue()

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from curation.dates import read_dates
 from curation.iban import IbanFault, canonical_account, iban_faults
 from payments.config import SourceSection
-from payments.errors import SetAside, WrongConfiguration
+from payments.errors import Unreadable, WrongConfiguration
 from payments.keys import derived_reference
 from payments.money_columns import MoneyColumns, read_money
 from payments.source_columns import canonical_text, given_text, source_column, translated
@@ -74,7 +74,7 @@ class Rows:
 def map_columns(raw: pa.Table, source: SourceSection, *, business_date: date) -> Rows:
     """Read a raw chunk as `source` describes it. Without a column for it, the requested date is the business date.
 
-    Raises SetAside for a table that is no raw chunk, WrongConfiguration for names that neither we nor the table know.
+    Raises Unreadable for a table that is no raw chunk, WrongConfiguration for names that neither we nor the table know.
     """
     _check_names(raw, source)
     payment_id = canonical_text(raw["_payment_id"])
@@ -103,7 +103,9 @@ def map_columns(raw: pa.Table, source: SourceSection, *, business_date: date) ->
 def _check_names(raw: pa.Table, source: SourceSection) -> None:
     missing = [name for name in RAW_EXTRA.names if name not in raw.column_names]
     if missing:
-        raise SetAside(f"a raw chunk of source {source.name} has no column {missing[0]}: it was not written by extract")
+        raise Unreadable(
+            f"a raw chunk of source {source.name} has no column {missing[0]}: it was not written by extract"
+        )
     for part in ("columns", "values", "constants"):
         unknown = sorted(set(getattr(source, part)) - OUR_COLUMNS)
         if unknown:

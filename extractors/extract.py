@@ -43,11 +43,12 @@ OpenSource = Callable[[], AbstractContextManager[Source]]
 
 @dataclass(frozen=True, slots=True)
 class ExtractPorts:
-    """What extract needs of the world."""
+    """What extract needs of the world. `spool` is where a chunk is written before it is stored (None: the system's place)."""
 
     ledger: Ledger
     store: ObjectStore
     clock: Clock
+    spool: Path | None = None
 
 
 def extract(ports: ExtractPorts, source: SourceSection, open_source: OpenSource, *, config_hash: str) -> Run | None:
@@ -163,7 +164,7 @@ def _store_chunk(
 ) -> None:
     key = ChunkKey(run.source, run.business_date, run.ordinal, chunk.ordinal).raw
     plan = plan_of(run, chunk)
-    with _spool_folder() as folder:
+    with _spool_folder(ports.spool) as folder:
         path = folder / "chunk.parquet"
         contents = write_raw(session.read(chunk.lower, chunk.upper), source, plan, path, beat=held.beat)
         stored = ports.store.put_file(key, path)
@@ -177,12 +178,12 @@ def _store_chunk(
 
 
 @contextmanager
-def _spool_folder() -> Iterator[Path]:
+def _spool_folder(spool: Path | None) -> Iterator[Path]:
     try:
-        with tempfile.TemporaryDirectory(prefix="tieout-raw-") as folder:
+        with tempfile.TemporaryDirectory(prefix="tieout-raw-", dir=spool) as folder:
             yield Path(folder)
     except OSError as error:
         raise Unreachable(
-            f"a raw chunk could not be spooled in {tempfile.gettempdir()}: {error.strerror or 'input/output error'}",
-            next_step="Free space there, or set TMPDIR to a larger disk. Nothing was lost; it is tried again.",
+            f"a raw chunk could not be spooled in {spool or tempfile.gettempdir()}: {error.strerror or 'device error'}",
+            next_step="Free space there. Nothing was lost; it is tried again.",
         ) from error

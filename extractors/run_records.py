@@ -17,7 +17,7 @@ from payments.ports import Ledger, Position, Transaction
 from payments.records import Chunk, Run, Watermark
 from payments.run_closing import settle_run
 
-TRIES_MAX = 5
+TRIES_MAX = 20
 R = TypeVar("R")
 End = tuple[Position, int]
 
@@ -98,8 +98,6 @@ def record_stored(ledger: Ledger, chunk: Chunk, contents: Contents, sha256: str)
     def record(tx: Transaction) -> None:
         fresh = tx.chunks.get(chunk.source, chunk.run, chunk.ordinal)
         assert fresh is not None, "a chunk is planned before it is stored"
-        if fresh.raw_sha256:
-            return
         state = "stored" if fresh.state == "opened" else fresh.state
         tx.chunks.change(fresh, state=state, rows=contents.rows, raw_sha256=sha256, extracted=contents.total)
         shown = {"chunk": chunk.ordinal, "rows": contents.rows, "sha256": sha256}

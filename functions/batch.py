@@ -37,9 +37,9 @@ def handle(event: dict[str, Any], act: Callable[[str], object]) -> dict[str, Any
         except TieoutError as error:
             log.warning("%s: %s %s", type(error).__name__, error, error.next_step)
             raise
+        except Exception:
+            log.exception("a message failed for a reason that is not known here")
+            raise
 
     processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
-    answer: dict[str, Any] = process_partial_response(
-        event=event, record_handler=one, processor=processor, context=None
-    )
-    return answer
+    return dict(process_partial_response(event=event, record_handler=one, processor=processor, context=None))

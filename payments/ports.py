@@ -14,6 +14,7 @@ from payments.records import (
     Attempt,
     Chunk,
     Decision,
+    Firing,
     Mismatch,
     OutboundFile,
     Receipt,
@@ -187,6 +188,8 @@ class MismatchLedger(Protocol):
 class Transaction(RunLedger, FileLedger, MismatchLedger, Protocol):
     """One transaction with all ledgers: all of it happens, or none."""
 
+    @property
+    def firings(self) -> Records[Firing]: ...
     @property
     def audit(self) -> AuditLog: ...
 

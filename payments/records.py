@@ -247,3 +247,12 @@ class Decision:
     verified: bool
     decided_at: datetime
     detail: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Firing:
+    """When a schedule last woke somebody: it fires once, also across restarts."""
+
+    name: str
+    fired_at: datetime
+    revision: int = 0

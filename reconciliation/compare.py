@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from payments.books import Total
-from payments.currencies import MINOR_UNITS
 from payments.errors import BooksOff, Unreadable
 from payments.states import MismatchKind
 from reconciliation import compare_sql as sql
@@ -21,7 +20,6 @@ from reconciliation.compare_columns import (
     FLOATS,
     Field,
     Plan,
-    SumColumns,
     guess_key,
     named_fields,
     shared_fields,
@@ -30,27 +28,13 @@ from reconciliation.compare_columns import (
 from reconciliation.compare_engine import engine_in, translated
 from reconciliation.compare_inputs import Input, open_input
 from reconciliation.compare_listing import Difference, check_output, listed_differences, write_differences
-from reconciliation.compare_scan import records_in
+from reconciliation.compare_sums import Side, counted, summed
 
 MEMORY_LIMIT_MB = 512
 THREADS = 2
 LISTED = 20
 LISTED_MAX = 10_000
 REPORT = "This is a fault of the compare itself: keep both files and report it."
-
-
-@dataclass(frozen=True, slots=True)
-class Side:
-    """What one side holds. `amount_minor` maps `EUR/CRDT` to minor units and is None without amount and currency columns;
-    `unreadable` counts the rows beside that sum."""
-
-    count: int
-    amount_minor: dict[str, int] | None
-    unreadable: int = 0
-
-    def to_json(self) -> dict[str, Any]:
-        shown: dict[str, Any] = {"count": self.count, "amount_minor": self.amount_minor}
-        return shown | ({"unreadable": self.unreadable} if self.unreadable else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +98,7 @@ def compare_files(
         ours = open_input(engine, "LEFT", left, Path(directory))
         theirs = open_input(engine, "RIGHT", right, Path(directory))
         plan = _plan(engine, ours, theirs, key=key, compare=compare, renamed=renamed or {})
-        left_side, right_side = _counted(engine, ours, plan.left_sums), _counted(engine, theirs, plan.right_sums)
+        left_side, right_side = counted(engine, ours, plan.left_sums), counted(engine, theirs, plan.right_sums)
         _find_pairs(engine, plan, ours, theirs)
         matched, by_kind = _tied(engine, plan, left_side, right_side)
         mismatches = listed_differences(engine, plan, max(0, min(limit, LISTED_MAX)))
@@ -123,9 +107,9 @@ def compare_files(
         if output is not None:
             write_differences(engine, plan, output)
     return Comparison(
-        left=_side(left_side, plan.left_sums),
-        right=_side(right_side, plan.right_sums),
-        matched=_side(matched, plan.left_sums),
+        left=Side.of(left_side, plan.left_sums),
+        right=Side.of(right_side, plan.right_sums),
+        matched=Side.of(matched, plan.left_sums),
         mismatches_by_kind=by_kind,
         key=tuple(field.name for field in plan.key),
         key_guessed=plan.key_guessed,
@@ -165,45 +149,18 @@ def _plan(
     )
 
 
-def _counted(engine: Any, source: Input, columns: SumColumns | None) -> Total:
-    """Count and sums of all rows of one file. Raises Unreadable when the engine saw another number of rows than the scan."""
-    with translated(source):
-        if columns is None:
-            count = engine.execute(f"SELECT count(*) FROM ({sql.rows(source, source.columns)})").fetchone()[0]
-            total = Total(count=int(count))
-        else:
-            taken = [each for each in (columns.amount, columns.currency, columns.direction) if each is not None]
-            total = _sum(engine, columns, sql.rows(source, taken))
-    if source.scan is not None and len(source.columns) > 1 and total.count != source.scan.lines - 1:
-        # Blank lines are no rows. Only if there are none, rows were lost.
-        records = records_in(source.path, source.delimiter) - 1
-        if records != total.count:
-            raise Unreadable(f"{source.label}: {total.count} rows were read, but it holds {records}")
-    return total
-
-
-def _sum(engine: Any, columns: SumColumns, table: str, mark: str = "r") -> Total:
-    """Totals of raw digits become minor units here; a row with more decimals than its currency has is unreadable."""
-    count, unreadable, found = 0, 0, dict[str, int]()
-    for currency, direction, decimals, rows, digits in engine.execute(sql.sums(columns, table, mark)).fetchall():
-        count += rows
-        exponent = MINOR_UNITS.get(currency)
-        scale = 0 if columns.in_minor_units else exponent
-        if exponent is None or scale is None or direction is None or decimals is None or decimals > scale:
-            unreadable += rows
-            continue
-        # Without a column for it the sign is the direction; a Total of ours is then never negative.
-        sign = -1 if columns.direction is None and direction == "DBIT" else 1
-        name = f"{currency}/{direction}"
-        found[name] = found.get(name, 0) + sign * int(digits) * 10 ** (scale - decimals)
-    return Total(count=count, amount_minor={name: found[name] for name in sorted(found) if found[name]}, unreadable=unreadable)
-
-
 def _find_pairs(engine: Any, plan: Plan, ours: Input, theirs: Input) -> None:
     """Leave the table `pairs` in the engine."""
-    with translated(ours, theirs):
-        engine.execute(sql.odd(plan, ours, theirs))
-    for name, source in (("left", ours), ("right", theirs)):
+    sides = (("left", ours), ("right", theirs))
+    try:
+        with translated(ours, theirs):
+            engine.execute(sql.odd(plan, ours, theirs))
+    except Unreadable:
+        for name, source in sides:  # the engine does not always say which file it was: each is read alone
+            with translated(source):
+                engine.execute(sql.read_through(plan, name, source))
+        raise
+    for name, source in sides:
         with translated(source):
             engine.execute(sql.odd_rows(plan, name, source))
             engine.execute(sql.firsts(plan, name))
@@ -227,9 +184,11 @@ def _tied(engine: Any, plan: Plan, left: Total, right: Total) -> tuple[Total, di
     for at, (side, whole, columns) in enumerate((("left", left, plan.left_sums), ("right", right, plan.right_sums))):
         mismatched = f"SELECT * FROM pairs WHERE kind IS NOT NULL AND {side}_n IS NOT NULL"
         count = sum(int(row[2 + at]) for row in rows if row[0])
-        taken = Total(count=count) if columns is None else _sum(engine, columns, mismatched, side[0])
+        taken = Total(count=count) if columns is None else summed(engine, columns, mismatched, side[0])
         if taken.count != count:
-            raise BooksOff(f"{side}: {taken.count} mismatched rows were summed, but {count} were counted", next_step=REPORT)
+            raise BooksOff(
+                f"{side}: {taken.count} mismatched rows were summed, but {count} were counted", next_step=REPORT
+            )
         remaining.append(whole - taken)
     ours, theirs = remaining
     if ours.count != theirs.count or (plan.sums_must_agree and not ours.same_money(theirs)):
@@ -238,12 +197,6 @@ def _tied(engine: Any, plan: Plan, left: Total, right: Total) -> tuple[Total, di
             next_step=REPORT,
         )
     return ours, by_kind
-
-
-def _side(total: Total, columns: SumColumns | None) -> Side:
-    if columns is None:
-        return Side(total.count, None)
-    return Side(total.count, dict(sorted(total.amount_minor.items())), total.unreadable)
 
 
 def _float_notes(plan: Plan) -> list[str]:

@@ -35,9 +35,20 @@ KEY_NAMES = (
 """Names that are obvious keys, the strongest first: the references of ISO 20022 before serial numbers of one side."""
 
 KEY_ENDINGS = ("_reference", "_ref", "_id", "_key")
-INTEGERS = frozenset({"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"})
+INTEGERS = frozenset(
+    {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"}
+)
 FLOATS = frozenset({"FLOAT", "DOUBLE"})
-NATIVE = INTEGERS | {"BOOLEAN", "DATE", "UUID", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE", "TIMESTAMP_NS", "TIMESTAMP_MS", "TIMESTAMP_S"}
+NATIVE = INTEGERS | {
+    "BOOLEAN",
+    "DATE",
+    "UUID",
+    "TIMESTAMP",
+    "TIMESTAMP WITH TIME ZONE",
+    "TIMESTAMP_NS",
+    "TIMESTAMP_MS",
+    "TIMESTAMP_S",
+}
 PRIVATE_WORDS = frozenset({"account", "iban", "card", "pan", "name", "address", "email", "phone"})
 ACCOUNT_LIKE = re.compile(r"[A-Z]{2}\d{2}[ A-Z0-9]{8,}|\d[\d -]{10,}\d", re.IGNORECASE)
 SHOWN_DIGITS_MAX = 4
@@ -96,7 +107,7 @@ class Plan:
         if self.left_sums is None or self.right_sums is None:
             return False
         left, right = self.left_sums, self.right_sums
-        if (left.direction is None) != (right.direction is None):
+        if (left.direction is None) != (right.direction is None) or left.in_minor_units != right.in_minor_units:
             return False
         pairs = [(left.amount, right.amount), (left.currency, right.currency)]
         if left.direction is not None and right.direction is not None:

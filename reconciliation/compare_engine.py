@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from errno import ENOSPC
 from pathlib import Path
 from typing import Any
 
 from payments.errors import TieoutError, TryAgain, Unreadable, WrongConfiguration
 from reconciliation.compare_inputs import Input
+from reconciliation.compare_scan import OPEN_QUOTE
 from reconciliation.compare_sql import MACROS
 
 MEMORY_MB_MIN = 128
+NO_SPACE = "No space left|max_temp_directory_size"
 
 
 @contextmanager
@@ -35,12 +38,15 @@ def engine_in(workspace: Path, *, memory_limit_mb: int, threads: int) -> Iterato
     try:
         connection = duckdb.connect(config=settings)
     except duckdb.Error as error:
-        raise TryAgain("the matching engine does not start", next_step="Check memory and temporary directory.") from error
+        raise TryAgain(
+            "the matching engine does not start", next_step="Check memory and temporary directory."
+        ) from error
     try:
         connection.execute("SET TimeZone = 'UTC'")
         for macro in MACROS:
             connection.execute(macro)
-        yield connection
+        with translated():
+            yield connection
     finally:
         connection.close()
 
@@ -55,21 +61,31 @@ def translated(*sources: Input) -> Iterator[None]:
     except duckdb.Error as error:
         # Without its cause: the engine quotes lines of the file, and a traceback would print them (I7).
         raise _translated(error, str(error), sources) from None
+    except OSError as error:
+        if error.errno != ENOSPC:
+            raise Unreadable(f"{_label(sources)} cannot be read: {error.strerror}") from error
+        raise _no_space() from error
+
+
+def _no_space() -> TieoutError:
+    return TryAgain(
+        "the temporary directory, or that of --output, is full",
+        next_step="Free space, or set TMPDIR, and compare again.",
+    )
+
+
+def _label(sources: tuple[Input, ...]) -> str:
+    return sources[0].label if len(sources) == 1 else "one of the files"
 
 
 def _translated(error: Exception, text: str, sources: tuple[Input, ...]) -> TieoutError:
     import duckdb
 
+    if isinstance(error, (duckdb.OutOfMemoryException, duckdb.IOException)) and re.search(NO_SPACE, text):
+        return _no_space()
     if isinstance(error, duckdb.OutOfMemoryException):
-        if "temp_directory" in text or "temp directory" in text:
-            return TryAgain("the temporary directory is full", next_step="Free space there, or set TMPDIR, and compare again.")
-        return WrongConfiguration(
-            "the memory limit is too small for these files", next_step="Give more with --memory-limit-mb."
-        )
-    if "No space left" in text:
-        return TryAgain("the temporary directory is full", next_step="Free space there, or set TMPDIR, and compare again.")
-    at_fault = [source for source in sources if str(source.path) in text] or list(sources)
-    label = at_fault[0].label if len(at_fault) == 1 else "one of the files"
+        return WrongConfiguration("the memory limit is too small for these files", next_step="Raise --memory-limit-mb.")
+    label = _label(tuple(source for source in sources if str(source.path) in text) or sources)
     line = re.search(r"CSV Error on Line: (\d+)", text)
     widths = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", text)
     if line and widths:
@@ -78,6 +94,6 @@ def _translated(error: Exception, text: str, sources: tuple[Input, ...]) -> Tieo
             f"{'more' if int(widths[2]) > int(widths[1]) else widths[2]}"
         )
     if line:
-        reason = "a quote is not closed, or text follows a closing quote" if "quote" in text else "it cannot be read, or is too long"
+        reason = OPEN_QUOTE if "unterminated quote" in text else "it is too long or cannot be read"
         return Unreadable(f"{label}, line {line[1]}: {reason}")
     return Unreadable(f"{label} cannot be read to its end ({type(error).__name__})")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ DELIMITERS = (",", ";", "\t", "|")
 SAMPLE_BYTES = 1 << 20
 SAMPLE_RECORDS = 200
 COLUMNS_MAX = 500
+UNPACKED_BYTES_MAX = 64 << 30
 PARQUET_MAGIC = b"PAR1"
 GZIP_MAGIC = b"\x1f\x8b"
 
@@ -47,7 +49,9 @@ class Input:
     def check_unchanged(self) -> None:
         """A file that grew or was replaced while it was read proves nothing. Raises Unreadable."""
         if stamp_of(self.original) != self.stamp:
-            raise Unreadable(f"{self.label} changed while it was read", next_step="Wait until it is complete and compare again.")
+            raise Unreadable(
+                f"{self.label} changed while it was read", next_step="Wait until it is complete and compare again."
+            )
 
 
 def stamp_of(path: Path) -> tuple[int, int]:
@@ -102,8 +106,12 @@ def _unpack(label: str, source: Path, target: Path) -> None:
     try:
         with gzip.open(source) as packed, target.open("wb") as unpacked:
             while block := packed.read(SAMPLE_BYTES):
+                if unpacked.tell() > UNPACKED_BYTES_MAX:
+                    raise Unreadable(
+                        f"{label} unpacks to more than {UNPACKED_BYTES_MAX >> 30} GiB", next_step="Unpack it first."
+                    )
                 unpacked.write(block)
-    except (EOFError, gzip.BadGzipFile, OSError, ValueError) as error:
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise Unreadable(f"{label} is not a whole gzip file") from error
     if target.stat().st_size == 0:
         raise Unreadable(f"{label} is empty: not even a header line")
@@ -192,5 +200,3 @@ def _check_names(label: str, names: Sequence[str]) -> None:
         if name in folded[:place]:
             first = folded.index(name) + 1
             raise Unreadable(f"{label}: columns {first} and {place + 1} have the same name", next_step=hint)
-
-

@@ -10,8 +10,8 @@ from typing import Any
 
 from payments.errors import NotAllowed, WrongConfiguration
 from payments.states import MismatchKind
+from reconciliation import compare_sql as sql
 from reconciliation.compare_columns import Plan, masked
-from reconciliation.compare_sql import differences, export
 
 SUFFIXES = (".csv", ".parquet")
 
@@ -50,7 +50,7 @@ class Difference:
 
 def listed_differences(engine: Any, plan: Plan, limit: int) -> tuple[Difference, ...]:
     """The first `limit` mismatches in the order of our rows, then of theirs."""
-    rows = engine.execute(differences(plan, limit)).fetchall()
+    rows = engine.execute(_differences(plan, limit)).fetchall()
     return tuple(_difference(plan, row) for row in rows)
 
 
@@ -89,12 +89,42 @@ def check_output(output: Path, *inputs: Path) -> None:
 def write_differences(engine: Any, plan: Plan, output: Path) -> None:
     """Write all mismatches, values whole and as given, readable by the owner only; the file appears complete or not at all."""
     suffix = output.suffix.lower()
-    handle, name = tempfile.mkstemp(prefix=f".{output.name}-", suffix=suffix, dir=output.parent)  # mode 0600
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{output.name}-", suffix=suffix, dir=output.parent)  # mode 0600
+    except OSError as error:
+        reason = f"--output {output.name} cannot be written: {error.strerror}"
+        raise WrongConfiguration(reason, next_step="Name another directory.") from error
     os.close(handle)
     temporary = Path(name)
     try:
-        engine.execute(export(plan, name, as_parquet=suffix == ".parquet"))
+        engine.execute(_export(plan, name, as_parquet=suffix == ".parquet"))
         temporary.chmod(0o600)
         temporary.replace(output)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _differences(plan: Plan, limit: int | None = None) -> str:
+    """Every mismatch with its values as given: kind, rows, differing names, key, then ours and theirs per compared column."""
+    chosen = "SELECT * FROM pairs WHERE kind IS NOT NULL ORDER BY left_n NULLS LAST, right_n"
+    cells = ["kind", "left_n AS row_left", "right_n AS row_right", "fields AS differing"]
+    for at, field in enumerate(plan.key):
+        ours, theirs = f"CAST(l{field.left.index} AS VARCHAR)", f"CAST(r{field.right.index} AS VARCHAR)"
+        cells.append(f"CASE WHEN left_n IS NULL THEN {theirs} ELSE {ours} END AS key_{at}")
+    for at, field in enumerate(plan.compared):
+        cells.append(f"CAST(l{field.left.index} AS VARCHAR) AS left_{at}")
+        cells.append(f"CAST(r{field.right.index} AS VARCHAR) AS right_{at}")
+    return f"SELECT {', '.join(cells)} FROM ({chosen}{'' if limit is None else f' LIMIT {limit}'})"
+
+
+def _export(plan: Plan, target: str, *, as_parquet: bool) -> str:
+    """Write every mismatch to `target`; in a delimited file no cell and no name reads as a formula."""
+    guard = "{}" if as_parquet else "tie_cell({})"
+    cells = ["kind", "row_left", "row_right", guard.format("array_to_string(differing, '|')") + " AS differing"]
+    for at, field in enumerate(plan.key):
+        cells.append(f"{guard.format(f'key_{at}')} AS {sql.identifier(f'key_{field.name}')}")
+    for at, field in enumerate(plan.compared):
+        cells.append(f"{guard.format(f'left_{at}')} AS {sql.identifier(f'left_{field.name}')}")
+        cells.append(f"{guard.format(f'right_{at}')} AS {sql.identifier(f'right_{field.name}')}")
+    form = "FORMAT parquet, COMPRESSION zstd" if as_parquet else "FORMAT csv, HEADER"
+    return f"COPY (SELECT {', '.join(cells)} FROM ({_differences(plan)})) TO {sql.literal(target)} ({form})"

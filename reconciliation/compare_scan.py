@@ -15,18 +15,23 @@ from payments.errors import Unreadable
 
 BLOCK_BYTES = 1 << 20
 LINE_BYTES_MAX = 2_000_000
+OPEN_QUOTE = "a quote is not closed, or text follows a closing one"
 _PAIR = b"\0"  # stands for CR LF once a block is known to hold no zero byte
 _ALL_BUT_QUOTES_AND_LINE_ENDS = bytes(byte for byte in range(256) if byte not in b'"\r\n\0')
 
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """`lines` counts line ends outside quotes and a last line without one, blank lines included."""
+    """`lines` counts line ends outside quotes and a last line without one, blank lines included.
+
+    `open_quote`: the number of quotes is odd, so that one may never be closed.
+    """
 
     is_utf8: bool
     lines: int
     mixed_line_ends: bool
     quoted_line_ends: bool
+    open_quote: bool
 
 
 class _LineCounter:
@@ -82,6 +87,7 @@ def scan_text(label: str, path: Path) -> Scan:
         lines=sum(counter.ends.values()) + (last not in b"\r\n"),
         mixed_line_ends=sum(count > 0 for count in counter.ends.values()) > 1,
         quoted_line_ends=counter.quoted_line_ends,
+        open_quote=counter.inside,
     )
 
 
@@ -105,11 +111,20 @@ def as_clean_text(source: Path, target: Path, *, is_utf8: bool) -> Path:
     return target
 
 
-def records_in(path: Path, delimiter: str) -> int:
-    """Records that are not blank, the header included, as Python's own reader counts them: slow, for a second opinion."""
-    limit_before = csv.field_size_limit(LINE_BYTES_MAX)
+def records_in(label: str, path: Path, delimiter: str) -> int:
+    """Records that are not blank, the header included, as Python's own reader counts them: slow, for a second opinion.
+
+    Raises Unreadable, with the line, for a quote that is never closed or followed by text.
+    """
+    limit_before, line = csv.field_size_limit(LINE_BYTES_MAX), 1
     try:
         with path.open(encoding="utf-8-sig", newline="") as opened:
-            return sum(1 for record in csv.reader(opened, delimiter=delimiter) if record)
+            reader, records = csv.reader(opened, delimiter=delimiter, strict=True), 0
+            for record in reader:
+                records += bool(record)
+                line = reader.line_num + 1
+            return records
+    except csv.Error as error:
+        raise Unreadable(f"{label}, line {line}: {OPEN_QUOTE}") from error
     finally:
         csv.field_size_limit(limit_before)

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from payments.states import PAIR_PRECEDENCE, MismatchKind
-from reconciliation.compare_columns import Column, Field, Plan, SumColumns
+from reconciliation.compare_columns import Column, Field, Plan
 from reconciliation.compare_inputs import Input
 from reconciliation.compare_scan import LINE_BYTES_MAX
 
@@ -27,7 +27,6 @@ MARK = 0x9E3779B97F4A7C15
 BUFFER_BYTES = 4 * LINE_BYTES_MAX  # the least the engine takes; its own choice of 32 MB costs memory and no less time
 SIDES = (("l", "left"), ("r", "right"))
 REJECTED, RETURNED = ("RJCT", "REJECTED"), ("RTRN", "RETURNED")
-DIGITS_MAX = 30  # 10**8 amounts of 30 digits still fit the engine's 128-bit sum
 
 MACROS = (
     # Outer blanks never count, and empty text is no value. Both sort before the first visible character: one quick test.
@@ -51,7 +50,8 @@ MACROS = (
     "CREATE TEMP MACRO tie_moment(x) AS coalesce(CAST(TRY_CAST(x AS TIMESTAMP WITH TIME ZONE) AS VARCHAR), x)",
     "CREATE TEMP MACRO tie_flag(x) AS lower(x)",
     # A spreadsheet reads a cell that begins like this as a formula, full-width twins included; a number it may keep.
-    """CREATE TEMP MACRO tie_cell(x) AS CASE WHEN regexp_matches(x, '^[=+@\t\r\n＝＋－＠-]') AND NOT tie_is_number(x)
+    r"""CREATE TEMP MACRO tie_cell(x) AS CASE
+        WHEN regexp_matches(x, '^[=+@\t\r\n\x{FF1D}\x{FF0B}\x{FF0D}\x{FF20}-]') AND NOT tie_is_number(x)
         THEN '''' || x ELSE x END""",
 )
 
@@ -127,12 +127,22 @@ def odd(plan: Plan, left: Input, right: Input) -> str:
     hashed = [
         f"SELECT {_key_hash(plan)} AS k, {value} AS h FROM "
         f"(SELECT {', '.join(_spelled(plan, side))} FROM ({rows(source, side_columns(plan, side))}))"
-        for side, source, value in (("left", left, f"hash({names})"), ("right", right, f"xor(hash({names}), {MARK}::UBIGINT)"))
+        for side, source, value in (
+            ("left", left, f"hash({names})"),
+            ("right", right, f"xor(hash({names}), {MARK}::UBIGINT)"),
+        )
     ]
     return (
         f"CREATE TEMP TABLE odd AS SELECT k FROM ({' UNION ALL '.join(hashed)}) GROUP BY k "
         f"HAVING k = 0 OR count(*) <> 2 OR bit_xor(h) <> {MARK}::UBIGINT"
     )
+
+
+def read_through(plan: Plan, side: str, source: Input) -> str:
+    """Reads every value of one side and keeps none."""
+    columns = side_columns(plan, side)
+    names = ", ".join(f"r{column.index}" for column in columns)
+    return f"SELECT bit_xor(hash({names})) FROM ({rows(source, columns)})"
 
 
 def odd_rows(plan: Plan, side: str, source: Input) -> str:
@@ -158,10 +168,14 @@ def pairs(plan: Plan) -> str:
     The exact keys are joined here, so two keys with one hash do no harm. A null key equals nothing and stays alone.
     """
     on = " AND ".join(f"l.k{at} = r.k{at}" for at in range(len(plan.key)))
-    names = [f"CASE WHEN l.v{at} IS DISTINCT FROM r.v{at} THEN {literal(f.name)} END" for at, f in enumerate(plan.compared)]
+    names = [
+        f"CASE WHEN l.v{at} IS DISTINCT FROM r.v{at} THEN {literal(f.name)} END" for at, f in enumerate(plan.compared)
+    ]
     differing = f"list_filter([{', '.join(names)}]::VARCHAR[], lambda name: name IS NOT NULL)"
     fields = f"CASE WHEN l.n IS NULL OR r.n IS NULL THEN []::VARCHAR[] ELSE {differing} END"
-    given = [f"{mark}.r{column.index} AS {mark}{column.index}" for mark, side in SIDES for column in side_columns(plan, side)]
+    given = [
+        f"{mark}.r{column.index} AS {mark}{column.index}" for mark, side in SIDES for column in side_columns(plan, side)
+    ]
     sides = []
     for _, side in SIDES:
         keys = _spelled(plan, side)[len(plan.key) :]
@@ -206,53 +220,3 @@ def _kinds(plan: Plan) -> str:
     return " ".join(
         f"WHEN {' OR '.join(conditions[kind])} THEN {literal(kind)}" for kind in PAIR_PRECEDENCE if kind in conditions
     )
-
-
-def sums(columns: SumColumns, table: str, mark: str = "r") -> str:
-    """currency, direction, decimals, count, total: rows of `table` by what they need to become minor units. `mark` begins its columns.
-
-    A total is the sum of all digits read as one integer; null where the amount is not a number or has more than 30 digits.
-    Python turns totals into minor units, because it knows the currencies and cannot overflow.
-    """
-    amount = f"tie_text(CAST({mark}{columns.amount.index} AS VARCHAR))"
-    # More than three letters are no currency: without this a wrong column would give a group for every row.
-    currency = f"tie_text(CAST({mark}{columns.currency.index} AS VARCHAR))"
-    direction = "CASE WHEN starts_with(a, '-') THEN 'DBIT' ELSE 'CRDT' END"
-    if columns.direction is not None:
-        direction = f"tie_text(CAST({mark}{columns.direction.index} AS VARCHAR))"
-    spelled = f"SELECT *, tie_unpadded({amount}) AS a, {currency} AS c FROM ({table})"
-    sorted_out = (
-        f"SELECT CASE WHEN strlen(c) = 3 THEN c END AS c, {direction} AS d, tie_is_number(a) AND strlen(a) <= {DIGITS_MAX} AS ok, "
-        f"replace(a, '.', '') AS digits, strlen(a) - strlen(digits) AS points, a FROM ({spelled})"
-    )
-    return (
-        "SELECT c, CASE WHEN d IN ('CRDT', 'DBIT') THEN d END AS d, "
-        "CASE WHEN NOT ok THEN NULL WHEN points = 0 THEN 0 ELSE strlen(a) - strpos(a, '.') END AS decimals, "
-        f"count(*), sum(CASE WHEN ok THEN CAST(digits AS HUGEINT) END) FROM ({sorted_out}) GROUP BY 1, 2, 3"
-    )
-
-
-def differences(plan: Plan, limit: int | None = None) -> str:
-    """Every mismatch with its values as given: kind, left_row, right_row, differing, k<i>, then l<i>, r<i> per compared column."""
-    chosen = "SELECT * FROM pairs WHERE kind IS NOT NULL ORDER BY left_n NULLS LAST, right_n"
-    cells = ["kind", "left_n AS left_row", "right_n AS right_row", "fields AS differing"]
-    for at, field in enumerate(plan.key):
-        ours, theirs = f"CAST(l{field.left.index} AS VARCHAR)", f"CAST(r{field.right.index} AS VARCHAR)"
-        cells.append(f"CASE WHEN left_n IS NULL THEN {theirs} ELSE {ours} END AS key_{at}")
-    for at, field in enumerate(plan.compared):
-        cells.append(f"CAST(l{field.left.index} AS VARCHAR) AS left_{at}")
-        cells.append(f"CAST(r{field.right.index} AS VARCHAR) AS right_{at}")
-    return f"SELECT {', '.join(cells)} FROM ({chosen}{'' if limit is None else f' LIMIT {limit}'})"
-
-
-def export(plan: Plan, target: str, *, as_parquet: bool) -> str:
-    """Write every mismatch to `target`; in a delimited file no cell and no name reads as a formula."""
-    guard = "{}" if as_parquet else "tie_cell({})"
-    cells = ["kind", "left_row", "right_row", guard.format("array_to_string(differing, '|')") + " AS differing"]
-    for at, field in enumerate(plan.key):
-        cells.append(f"{guard.format(f'key_{at}')} AS {identifier(f'key_{field.name}')}")
-    for at, field in enumerate(plan.compared):
-        cells.append(f"{guard.format(f'left_{at}')} AS {identifier(f'left_{field.name}')}")
-        cells.append(f"{guard.format(f'right_{at}')} AS {identifier(f'right_{field.name}')}")
-    form = "FORMAT parquet, COMPRESSION zstd" if as_parquet else "FORMAT csv, HEADER"
-    return f"COPY (SELECT {', '.join(cells)} FROM ({differences(plan)})) TO {literal(target)} ({form})"

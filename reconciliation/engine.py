@@ -21,7 +21,6 @@ def open_engine(spool: Path, *, memory_limit_mb: int, threads: int = 2) -> Itera
             "temp_directory": folder,
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
-            "TimeZone": "UTC",
         }
         connection = duckdb.connect(":memory:", config=settings)
         try:

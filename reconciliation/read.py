@@ -138,7 +138,7 @@ def _record(
 
 
 def _kind(fatal: str) -> MismatchKind:
-    for kind in (MismatchKind.COUNT_DIFFERS, MismatchKind.SUM_DIFFERS):
+    for kind in (MismatchKind.COUNT_DIFFERS, MismatchKind.SUM_DIFFERS, MismatchKind.FILE_REFUSED):
         if fatal.startswith(kind):
             return kind
     return MismatchKind.FILE_UNREADABLE

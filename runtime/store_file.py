@@ -149,6 +149,8 @@ class FileStore:
             return
         self._root.parent.mkdir(parents=True, exist_ok=True)
         for each in reversed([each for each in (directory, *directory.parents) if each.is_relative_to(self._root)]):
+            if each in self._durable and each.is_dir():
+                continue
             each.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
             # Also when it was there: another process may have made it a moment ago and not yet have synced it.
             _sync(each.parent)

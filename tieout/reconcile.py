@@ -12,20 +12,25 @@ from typing import TYPE_CHECKING
 from payments.errors import WrongConfiguration
 
 if TYPE_CHECKING:
-    from reconciliation.compare import Comparison, Side
+    from reconciliation.compare import Comparison
     from reconciliation.compare_listing import Difference
+    from reconciliation.compare_sums import Side
 
 HELP = "compare two files, ours and the acquirer's, and list what differs"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of this command."""
-    parser.add_argument("left", metavar="LEFT", type=Path, help="our file: delimited text with a header line, or Parquet")
+    parser.add_argument(
+        "left", metavar="LEFT", type=Path, help="our file: delimited text with a header line, or Parquet"
+    )
     parser.add_argument("right", metavar="RIGHT", type=Path, help="the acquirer's file")
     parser.add_argument("--key", default="", metavar="A,B", help="key columns; guessed when one is obvious")
     parser.add_argument("--compare", metavar="A,B", help="columns to compare; default: all that both files have")
     parser.add_argument("--map", action="append", default=[], metavar="OURS=THEIRS", help="columns of different names")
-    parser.add_argument("--limit", type=_not_negative, default=20, metavar="N", help="mismatches to list (20; at most 10000)")
+    parser.add_argument(
+        "--limit", type=_not_negative, default=20, metavar="N", help="mismatches to list (20; at most 10000)"
+    )
     parser.add_argument("--output", type=Path, metavar="FILE", help="write all mismatches to FILE.csv or FILE.parquet")
     parser.add_argument("--memory-limit-mb", type=_not_negative, default=512, metavar="MB", help="of the engine (512)")
     parser.add_argument("--threads", type=_not_negative, default=2, metavar="N", help="of the engine (2)")

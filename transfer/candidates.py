@@ -22,7 +22,7 @@ from payments.tables import CURATED
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Rows of one curated chunk. `rows` None means all of them; `entry` says where they come from."""
+    """Rows of one curated chunk. `rows` are values of its column `row`, None means all; `entry` says where they come from."""
 
     key: ChunkKey
     rows: np.ndarray | None
@@ -39,13 +39,14 @@ class Slice:
 
     def read(self, store: ObjectStore, columns: Sequence[str] | None = None) -> pa.Table:
         """The rows of this slice, in order, with the given curated columns (all when None)."""
+        wanted = CURATED.names if columns is None else [*columns]
         with store.local(self.key.curated) as path:
-            table = pq.read_table(path, columns=None if columns is None else list(columns), schema=_schema(columns))
-        return table if self.rows is None else table.take(pa.array(self.rows))
-
-
-def _schema(columns: Sequence[str] | None) -> pa.Schema:
-    return CURATED if columns is None else pa.schema([CURATED.field(name) for name in columns])
+            read = wanted if self.rows is None or "row" in wanted else [*wanted, "row"]
+            table = pq.read_table(path, columns=read)
+        if self.rows is not None:
+            # Rows are named by their place in the raw chunk; what was quarantined is missing in the curated one.
+            table = table.take(pa.array(np.searchsorted(table["row"].to_numpy(), self.rows)))
+        return table.select(wanted)
 
 
 def located(table: pa.Table, entry: str, *, returned_from: str = "") -> list[Slice]:

@@ -9,7 +9,7 @@ Every act has a limit: the server must complete an answer within `channel_timeou
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from payments.config import Sftp
@@ -47,10 +47,12 @@ class SftpDrop:
         self._link = link
         self._wire = wire
         self._blocks = blocks
+        self._host_key = link.proven_key()
 
     @property
     def host_key(self) -> str:
-        return self._link.proven_key()
+        """As the port says, at the beginning of the latest act; it asks nobody, so that it can be told after the link is gone."""
+        return self._host_key
 
     def stat(self, path: str) -> RemoteFile | None:
         with self._acting("look at", path):
@@ -105,8 +107,8 @@ class SftpDrop:
     def listing(self, directory: str) -> list[RemoteFile]:
         """As the port says; more than 100,000 entries give DeliveryFailed.
 
-        Names are as the server sends them, hostile ones too: check a name before it becomes a path. Bytes that are not
-        UTF-8 become surrogates (`surrogateescape`), which no log or database takes.
+        Names are as the server sends them, hostile ones too: check a name before it becomes a path. Only what no database
+        stores, bytes outside UTF-8 and NUL, is written in hexadecimal; a file with such a name cannot be asked for.
         """
         with self._acting("list", directory):
             return plain_files(self._wire, _bytes(directory))
@@ -132,7 +134,7 @@ class SftpDrop:
 
     @contextmanager
     def _acting(self, verb: str, path: str) -> Iterator[None]:
-        self._link.proven_key()
+        self._host_key = self._link.proven_key()
         with translated(self._link.server, f"{verb} {shown(path)}"), self._link.watchdog.watching():
             yield
 
@@ -184,9 +186,10 @@ class SftpDrop:
 
 def _bytes(path: str) -> bytes:
     # Some servers end a name at a NUL and would act on another file than the one we name.
-    if not path or "\0" in path:
-        raise NotAllowed(f"{shown(path)} is no path for a remote file")
-    return path.encode(errors="surrogateescape")
+    if path and "\0" not in path:
+        with suppress(UnicodeEncodeError):
+            return path.encode()
+    raise NotAllowed(f"{shown(path)} is no path for a remote file")
 
 
 def _prove_written(local: Path, size: int) -> None:

@@ -75,7 +75,8 @@ def opened(settings: Sftp, *, key: bytes | None, password: bytes | None) -> Iter
     server = f"{settings.host}:{settings.port}"
     pins = [pinned_key(line, at) for at, line in enumerate(settings.host_keys)]
     signer = private_key(key) if key is not None else None
-    if signer is None and password is None:
+    spoken = _password(password) if password is not None else None
+    if signer is None and spoken is None:
         raise WrongConfiguration(f"acquirer.sftp of {server} names neither `key` nor `password`")
     with translated(server, "connect"):
         plug = socket.create_connection((settings.host, settings.port), timeout=settings.connect_timeout_s)
@@ -87,7 +88,7 @@ def opened(settings: Sftp, *, key: bytes | None, password: bytes | None) -> Iter
             _exchange_keys(transport, settings.connect_timeout_s)
         _proven_key(server, transport, pins)
         with translated(server, "log us in"):
-            _authenticate(transport, settings.user, signer, password)
+            _authenticate(transport, settings.user, signer, spoken)
         with translated(server, "open a channel"), watchdog.watching():
             channel = _channel(transport, settings)
         yield Link(server, pins, transport, channel, watchdog)
@@ -140,6 +141,15 @@ def private_key(data: bytes) -> Any:
                 "acquirer.sftp.key is no private key that we can read",
                 next_step="Use an Ed25519, ECDSA or RSA key in OpenSSH or PEM form, without a passphrase.",
             )
+
+
+def _password(data: bytes) -> str:
+    try:
+        # An editor puts a line end behind the last line of a file; no server would take it for a part of the password.
+        return data.decode().rstrip("\r\n")
+    except UnicodeDecodeError:
+        pass
+    raise WrongConfiguration("acquirer.sftp.password is no text in UTF-8")
 
 
 def _ed25519(key: Any) -> Any:
@@ -199,14 +209,14 @@ def _proven_key(server: str, transport: Any, pins: Sequence[PinnedKey]) -> str:
     return fingerprint(blob)
 
 
-def _authenticate(transport: Any, user: str, signer: Any, password: bytes | None) -> None:
+def _authenticate(transport: Any, user: str, signer: Any, password: str | None) -> None:
     from paramiko import AuthenticationException
 
     if signer is not None:
         transport.auth_publickey(user, signer)
     # With both given, the password is the second factor that some servers ask for, never a second try.
     if password is not None and not transport.is_authenticated():
-        transport.auth_password(user, password.decode())
+        transport.auth_password(user, password)
     if not transport.is_authenticated():
         raise AuthenticationException
 

@@ -51,7 +51,7 @@ def _entries(wire: Wire, handle: bytes) -> Iterator[tuple[str, bytes, Attributes
             )
         for _ in range(count):
             name, line = fields.text(), fields.text()
-            yield name.decode(errors="surrogateescape"), line, attributes(fields)
+            yield _storable(name), line, attributes(fields)
 
 
 def _slice(wire: Wire, handle: bytes) -> Fields | None:
@@ -61,6 +61,11 @@ def _slice(wire: Wire, handle: bytes) -> Fields | None:
         if refused.code == Code.EOF:
             return None
         raise
+
+
+def _storable(name: bytes) -> str:
+    # As the server sends it, save for what no database takes: bytes outside UTF-8 and NUL are written in hexadecimal.
+    return name.decode(errors="backslashreplace").replace("\0", "\\x00")
 
 
 def _is_plain(found: Attributes, line: bytes) -> bool:

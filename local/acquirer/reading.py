@@ -1,6 +1,6 @@
-"""Reads and checks a delimited file as an acquirer would: header, every line, trailer, sequence. Knows the pain reader's shapes too.
+"""Reads and checks a delimited file as an acquirer would: header, every line, trailer, sequence.
 
-A payment is a list in the layout of a PD line, whatever the format of its file; the columns below name its places.
+A payment is a list in the layout of a PD line, whatever the format of its file: the pain reader fills the same places.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def _header(row: Row, name: str, partner: str) -> Head:
 
 
 def _payments(lines: Iterable[Row], head: Head) -> tuple[int, dict[str, int]]:
-    """Count and sums of all PD lines up to a trailer that agrees. The inner loop is the acquirer's dearest: no call per line."""
+    """Count and sums of all PD lines up to a trailer that agrees. The loop is the acquirer's dearest: it calls little."""
     count = 0
     sums: dict[str, dict[str, int]] = {"CRDT": {}, "DBIT": {}}
     places: dict[str, int] = {}

@@ -13,7 +13,7 @@ from typing import Any
 
 import asyncssh
 
-from local.acquirer.settings import Settings
+from local.acquirer.settings import Settings, WrongSettings
 
 CONNECTIONS_MAX = 16
 FILES_OPEN_MAX = 128
@@ -143,9 +143,11 @@ def _require(path: bytes, *folders: bytes) -> None:
 
 
 async def listen(directory: Path, settings: Settings) -> Any:
-    """Start serving; returns asyncssh's acceptor. Raises OSError when the port is taken or a key file is missing."""
+    """Start serving; returns asyncssh's acceptor. Raises WrongSettings, and OSError for a taken port or a missing file."""
     keys = directory / "acquirer" / "keys"
     authorized = asyncssh.read_public_key_list(str(keys / "authorized_keys"))
+    if not authorized:
+        raise WrongSettings(f"{keys / 'authorized_keys'}: holds no public key")
     allowed = frozenset(key.public_data for key in authorized)
     names = frozenset(partner.name for partner in settings.partners)
     guests: set[Any] = set()

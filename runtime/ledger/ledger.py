@@ -36,6 +36,7 @@ class SqlTransaction:
         self.result_books = SqlRecords(connection, records.ResultBooks)
         self.mismatches = SqlRecords(connection, records.Mismatch)
         self.decisions = SqlRecords(connection, records.Decision)
+        self.firings = SqlRecords(connection, records.Firing)
         self.audit = SqlAuditLog(connection, clock)
 
     def replace_mismatches(self, add: Sequence[records.Mismatch], change: Sequence[records.Mismatch]) -> None:

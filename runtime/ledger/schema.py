@@ -45,6 +45,7 @@ KEYS: dict[type, tuple[str, tuple[str, ...]]] = {
     records.ResultBooks: ("result_books", ("acquirer", "sha256", "file_id")),
     records.Mismatch: ("mismatches", ("id",)),
     records.Decision: ("decisions", ("id",)),
+    records.Firing: ("firings", ("name",)),
 }
 """Record type -> (table, primary key)."""
 

@@ -71,6 +71,19 @@ def test_a_key_that_changes_in_mid_session_ends_it(tmp_path: Path, local: Path) 
         assert not (account.root / "inbox/a").exists()
 
 
+def test_the_key_can_be_told_when_the_link_is_gone(tmp_path: Path) -> None:
+    """A receipt can name the proven host key although the line broke right after the rename."""
+    with ExitStack() as stack:
+        account = stack.enter_context(asyncssh_server(tmp_path))
+        line = stack.enter_context(Line(account.port, SIZE, cut=True))
+        drop = stack.enter_context(connect(settings(account, port=line.port), key=account.client_key, password=None))
+        before = drop.host_key
+        line.__exit__()
+        with pytest.raises(Unreachable):
+            drop.stat("inbox/a")
+        assert drop.host_key == before
+
+
 @pytest.mark.parametrize(("key", "password"), [(True, None), (False, b"wrong"), (True, b"wrong")])
 def test_refused_credentials_are_told_without_quoting_them(tmp_path: Path, key: bool, password: bytes | None) -> None:
     """A wrong key or password is Unreachable, with the settings to look at, and neither appears in the message."""

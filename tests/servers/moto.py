@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tests.servers.process import free_port, running
 
+PROGRAM = Path(__file__).with_name("moto_atomic.py")
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "testing",
     "AWS_SECRET_ACCESS_KEY": "testing",
@@ -36,7 +37,8 @@ def moto() -> Iterator[str]:
         environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
         # The child's warnings are moto's own affair: our rule that warnings are errors is for our process.
         environment |= {"PYTHONWARNINGS": "ignore", **CREDENTIALS}
-        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+        # -P: this folder stays off the path, or this module would stand in for the real moto.
+        command = [sys.executable, "-P", str(PROGRAM), "127.0.0.1", str(port)]
         log = Path(directory) / "log"
         with running(command, ready=lambda: _answers(endpoint), log=log, env=environment):
             yield endpoint

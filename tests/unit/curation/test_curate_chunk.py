@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from typing import Any
 
@@ -10,12 +11,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curation.encoding import encoded
-from payments.errors import SetAside, WrongConfiguration
+from curation.encoding import write_parquet
+from payments.errors import Unreadable, WrongConfiguration
 from payments.keys import derived_reference
 from payments.money_columns import read_money
 from payments.tables import CURATED, QUARANTINE
 from payments.totals import total_of_columns
+
+
+def encoded(table: pa.Table) -> bytes:
+    sink = io.BytesIO()
+    write_parquet(table, sink)
+    return sink.getvalue()
+
 
 anything = st.one_of(
     st.none(), st.text(max_size=6), st.sampled_from(["", " ", "//", "\x00", "DE00", "RF18X", "é" * 141])
@@ -96,8 +104,10 @@ def test_a_good_row_is_curated_in_our_terms(bench: Any) -> None:
 
 def test_a_refused_row_keeps_everything(bench: Any) -> None:
     """Quarantine holds every value as the source gave it, what could be read, and each reason with a masked value."""
-    chunk = bench.curate([{"AMT": "12,34", "DEBTOR_ACCT": "DE88370400440532013000", "PAYEE_NM": None, "NOTE": " n "}])
-    (row,) = chunk.quarantine.to_pylist()
+    bad = {"AMT": "12,34", "DEBTOR_ACCT": "DE88370400440532013000", "PAYEE_NM": None, "NOTE": " n "}
+    chunk = bench.curate([bad, {}, {"CCY": "?"}])
+    row, other = chunk.quarantine.to_pylist()
+    assert dict(other["values"]) == {**bench.good, "PAY_NO": "P2", "ORDER_REF": "INV-2", "CCY": "?"}
     assert dict(row["values"]) == {
         **bench.good, "PAY_NO": "P0", "ORDER_REF": "INV-0", "AMT": "12,34",
         "DEBTOR_ACCT": "DE88370400440532013000", "PAYEE_NM": None, "NOTE": " n ",
@@ -114,7 +124,7 @@ def test_a_refused_row_keeps_everything(bench: Any) -> None:
         ("iban_check_digits", "AC02", "debtor_account", "DE***00"),
         ("required", "BE22", "creditor_name", None),
     }
-    assert chunk.quarantined_total.unreadable == 1
+    assert chunk.quarantined_total.unreadable == 2
 
 
 def test_reasons_show_no_account_and_no_name(bench: Any) -> None:
@@ -202,7 +212,7 @@ def test_a_configuration_that_does_not_fit_is_named(bench: Any, how: dict[str, A
     assert caught.value.next_step
 
 
-def test_a_table_that_is_no_raw_chunk_is_set_aside(bench: Any) -> None:
+def test_a_table_that_is_no_raw_chunk_is_unreadable(bench: Any) -> None:
     """Without the columns that extract adds it is not ours to curate."""
-    with pytest.raises(SetAside, match="_row_hash"):
+    with pytest.raises(Unreadable, match="_row_hash"):
         bench.curate(bench.raw([{}]).drop_columns(["_row_hash"]))

@@ -48,6 +48,7 @@ def test_a_stop_row_reaches_the_acquirer_without_its_country(bench: Any) -> None
     """A stop row whose account cannot be read still passes the condition on the country, but no other."""
     routes = [{"acquirer": "giro", "creditor_country": ["NO"]}]
     assert bench.codes([{"STATE": "S", "PAYEE_ACCT": None}, {"STATE": "S"}], route=routes) == [[], ["AG03"]]
+    assert bench.codes([{"PAYEE_ACCT": None}], route=routes, required=[]) == [["AG03"]]
 
 
 def test_later_payments_with_the_same_reference_are_refused(bench: Any) -> None:

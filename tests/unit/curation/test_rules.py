@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from curation.catalogue import RULES, reason_codes
+from curation.characters import outside_sepa
 from curation.findings import masked
 
 CASES: list[tuple[dict[str, str | None], list[str]]] = [
@@ -167,6 +168,16 @@ def test_values_of_any_text_column_are_translated(bench: Any) -> None:
     source = {"values": {"direction": {"C": "CRDT"}, "purpose": {"Salary": "SALA"}}}
     chunk = bench.curate([{"PURP": " Salary "}, {"PURP": "SUPP"}, {"PURP": None}], source=source)
     assert chunk.curated["purpose"].to_pylist() == ["SALA", "SUPP", None]
+
+
+def test_bytes_under_a_null_are_not_judged() -> None:
+    """Arrow may keep bytes under a null, and slices keep their neighbours' bytes: neither is a character of the row."""
+    whole = pa.array(["ok", "\u0416", "fine", "\u0416"])
+    mask = pa.array([True, False, True, True]).buffers()[1]
+    under_null = pa.Array.from_buffers(pa.string(), 4, [mask, *whole.buffers()[1:]])
+    assert outside_sepa(under_null).tolist() == [False, False, False, True]
+    assert outside_sepa(whole[2:3]).tolist() == [False]
+    assert outside_sepa(pa.array(["", "\u0416", "", None, ""])).tolist() == [False, True, False, False, False]
 
 
 def test_every_code_is_of_the_iso_code_set() -> None:

@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import psycopg
+
 from extractors.open import open_source
 from payments.config import SourceSection
 from payments.ports import Source
@@ -30,7 +31,7 @@ def row(pay: str | None, *, rev: int = 1, at: int = 0, amount: str | None = "12.
 class SqliteLegacy:
     """A journal in an SQLite file; its timestamps are text in UTC."""
 
-    types = {"epoch_ms": "INTEGER", "timestamp": "TEXT", "integer": "INTEGER"}
+    types: ClassVar = {"epoch_ms": "INTEGER", "timestamp": "TEXT", "integer": "INTEGER"}
 
     def __init__(self, folder: Path, kind: str, *, keyed: bool = True) -> None:
         self.path, self.kind = folder / "legacy.db", kind
@@ -69,7 +70,7 @@ class SqliteLegacy:
 class PostgresLegacy(SqliteLegacy):
     """The same journal in a schema of its own of a PostgreSQL database."""
 
-    types = {"epoch_ms": "bigint", "timestamp": "timestamptz", "integer": "bigint"}
+    types: ClassVar = {"epoch_ms": "bigint", "timestamp": "timestamptz", "integer": "bigint"}
 
     def __init__(self, url: str, kind: str, *, keyed: bool = True) -> None:
         self.url, self.kind = url, kind

@@ -15,7 +15,7 @@ from tests.unit.local.acquirer_world import NOON, SHARES, World, major, pain001,
 
 NAME = "northbank_20260302_000001_1.csv"
 NO_DELAYS: dict[str, Any] = dict.fromkeys(("ack_delay_s", "result_delay_s", "late_delay_s", "return_delay_s"), 0)
-XSD = Path(__file__).parents[2] / "data" / "acquirer" / "pain.002.001.12.xsd"
+XSD = Path(__file__).parents[2] / "data" / "xsd" / "pain.002.001.12.xsd"
 
 
 def _money(line: list[str]) -> tuple[str, str, str]:

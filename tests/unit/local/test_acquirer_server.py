@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -332,12 +332,30 @@ def test_a_desk_that_dies_ends_the_acquirer(tmp_path: Path) -> None:
     acquirer.process.stdout.close()
 
 
-def test_wrong_settings_end_with_status_2_and_say_why(tmp_path: Path) -> None:
-    """A settings file with an unknown key is named on standard error."""
+def _unknown_key(directory: Path) -> None:
+    (directory / "acquirer" / "acquirer.json").write_text(json.dumps(settings() | {"colour": 1}))
+
+
+def _no_host_key(directory: Path) -> None:
+    (directory / "acquirer" / "keys" / "host_ed25519").unlink()
+
+
+def _no_authorized_key(directory: Path) -> None:
+    (directory / "acquirer" / "keys" / "authorized_keys").write_text("nonsense\n")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "named"),
+    [(_unknown_key, "colour"), (_no_host_key, "host_ed25519"), (_no_authorized_key, "authorized_keys")],
+)
+def test_wrong_settings_end_with_status_2_and_say_why(
+    tmp_path: Path, spoil: Callable[[Path], None], named: str
+) -> None:
+    """An unknown key or a missing key file is named on standard error, without a trace."""
     prepare(tmp_path)
-    (tmp_path / "acquirer" / "acquirer.json").write_text(json.dumps(settings() | {"colour": 1}))
+    spoil(tmp_path)
     command = [sys.executable, "-m", "local.acquirer", "--dir", str(tmp_path)]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     assert done.returncode == 2
-    assert "colour" in done.stderr
+    assert named in done.stderr
     assert "Traceback" not in done.stderr

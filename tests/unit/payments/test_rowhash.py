@@ -39,6 +39,24 @@ def test_hashes_are_equal_exactly_where_rows_are(rows: list[tuple[str | None, ..
     assert [by_row[row] for row in rows] == hashes.to_pylist()
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (("a\x1fb", "c", "d"), ("a", "b\x1fc", "d")),
+        ((None, "", ""), ("\x1e2", "", "")),
+        (("\x1f", "", ""), ("\x1e1", "", "")),
+        (("\x1e", "", ""), ("\x1e0", "", "")),
+        ((None, "", ""), ("", None, "")),
+    ],
+)
+def test_rows_that_look_alike_when_joined_differ(one: tuple[str | None, ...], other: tuple[str | None, ...]) -> None:
+    """Values that hold the separator, the escape or what null is written as never stand for another row or key."""
+    _, hashes = row_identity(table([one, other]), source("a", "b", "c"))
+    assert hashes[0] != hashes[1]
+    keys = primary_key_text(table([one, other]), source("a", "b", "c"))
+    assert keys[0] != keys[1]
+
+
 @given(st.lists(st.tuples(hostile, hostile, hostile), min_size=1, max_size=30), st.integers(0, 30))
 def test_a_hash_does_not_depend_on_the_neighbours(rows: list[tuple[str | None, ...]], cut: int) -> None:
     """A row has the same hash and payment_id in whichever chunk it stands."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -17,8 +19,10 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
+from payments.config import Sftp
 from payments.errors import BooksOff, DeliveryFailed, HostKeyRefused, Unreachable, WrongConfiguration
 from tests.servers import sftp_account
+from transfer.sftp import connect
 from transfer.sftp_connect import fingerprint, pinned_key, private_key
 from transfer.sftp_errors import shown, translate, translated
 from transfer.sftp_watchdog import Watchdog
@@ -90,6 +94,24 @@ def test_a_host_key_that_is_none_is_named(line: str) -> None:
     """A line that is no whole public key of a known kind is a wrong configuration, by its place in the list."""
     with pytest.raises(WrongConfiguration, match=r"acquirer\.sftp\.host_keys\[2\]"):
         pinned_key(line, 2)
+
+
+def test_a_password_that_is_no_text_is_not_quoted() -> None:
+    """Bytes that are no text are a wrong configuration, before anything is connected."""
+    anywhere = Sftp(
+        host="127.0.0.1", port=1, user="u", host_keys=[sftp_account.public_line(sftp_account.private_key())]
+    )
+    with pytest.raises(WrongConfiguration, match=r"acquirer\.sftp\.password is no text") as caught:
+        connect(anywhere, key=None, password=b"canary\xff").__enter__()
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+
+
+def test_light_commands_do_not_pay_for_ssh() -> None:
+    """Importing the session imports neither paramiko nor cryptography: they come with the first connection."""
+    asked = "import sys, transfer.sftp; print({'paramiko', 'cryptography'} & set(sys.modules))"
+    told = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True, timeout=60)
+    assert told.stdout.strip() == "set()"
 
 
 @pytest.mark.parametrize(

@@ -222,6 +222,16 @@ def test_without_a_mode_the_printed_line_decides() -> None:
     assert [each.name for each in plain_files(session, b"outbox")] == ["?", "f"]
 
 
+def test_names_can_always_be_stored() -> None:
+    """Bytes that no database takes in a text are written out, so that one name never stops a whole listing."""
+    sized = struct.pack(">IQ", 0x1, 5)
+    listed = names(2, (b"a\0b", b"-", sized), (b"caf\xe9", b"-", sized), (b"\xed\xa0\x80", b"-", sized))
+    session = wire(packet(Kind.HANDLE, 1, text(b"h")), listed, status(3, Code.EOF), status(4, Code.OK))
+    found = [each.name for each in plain_files(session, b"outbox")]
+    assert found == [r"\xed\xa0\x80", r"a\x00b", r"caf\xe9"]
+    assert [name.encode().decode() for name in found] == found
+
+
 def test_a_slice_without_names_would_go_on_for_ever() -> None:
     """An empty slice that is not the end breaks the protocol."""
     session = wire(packet(Kind.HANDLE, 1, text(b"h")), names(2), status(3, Code.OK))

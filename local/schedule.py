@@ -1,0 +1,130 @@
+"""What is due now and when something is due next: one look at the ledger and the configuration, no memory of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from payments.config import AcquirerSection, Configuration, SourceSection
+from payments.ports import Transaction
+from payments.records import Firing
+from payments.states import FileState
+from reconciliation.reconcile import overdue_files
+from transfer.assembly_inputs import is_pending
+from transfer.deliver import due_files
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """Whom to wake through which queue. `firing` names the schedule to be marked, empty when the ledger itself says due."""
+
+    queue: str
+    subject: str
+    firing: str = ""
+
+
+def due_wakes(tx: Transaction, configuration: Configuration, now: datetime) -> list[Wake]:
+    """Everything that should be woken now. A look changes nothing: `mark_fired` does, once the message is sent."""
+    wakes = [Wake(queue, subject, name) for name, queue, subject, at in scheduled(tx, configuration, now) if at <= now]
+    if is_pending(tx, configuration, now):
+        wakes.append(Wake("assemble", ""))
+    for acquirer in configuration.acquirer:
+        if due_files(tx, acquirer, now):
+            wakes.append(Wake("deliver", acquirer.name))
+        if tx.results.count(acquirer=acquirer.name, state="read", reconciled=False) or overdue_files(
+            tx, acquirer.name, now
+        ):
+            wakes.append(Wake("reconcile", acquirer.name))
+    return wakes
+
+
+def next_due(tx: Transaction, configuration: Configuration, now: datetime) -> datetime | None:
+    """The next time after `now` at which something is due; None when nothing is foreseen."""
+    times = [at for *_, at in scheduled(tx, configuration, now)]
+    for acquirer in configuration.acquirer:
+        times += _ledger_times(tx, acquirer)
+    times += _pool_times(tx, configuration)
+    return min((at for at in times if at > now), default=None)
+
+
+def mark_fired(tx: Transaction, name: str, now: datetime) -> None:
+    """The schedule `name` has woken its subject at `now`."""
+    known = tx.firings.get(name)
+    if known is None:
+        tx.firings.add(Firing(name, now))
+    else:
+        tx.firings.change(known, fired_at=now)
+
+
+def scheduled(tx: Transaction, configuration: Configuration, now: datetime) -> Iterator[tuple[str, str, str, datetime]]:
+    """(name, queue, subject, when it is due) of every schedule."""
+    for source in configuration.source:
+        name = f"extract:{source.name}"
+        at = _source_time(source, _fired(tx, name), now)
+        if at is not None:
+            yield name, "extract", source.name, at
+    for acquirer in configuration.acquirer:
+        name = f"collect:{acquirer.name}"
+        fired = _fired(tx, name)
+        every = timedelta(seconds=acquirer.results.collect_every_s)
+        yield name, "collect", acquirer.name, now if fired is None else fired + every
+
+
+def _fired(tx: Transaction, name: str) -> datetime | None:
+    known = tx.firings.get(name)
+    return None if known is None else known.fired_at
+
+
+def _source_time(source: SourceSection, fired: datetime | None, now: datetime) -> datetime | None:
+    """When a source is read next. Times that passed while nobody ran count once."""
+    if source.schedule.every_s:
+        return now if fired is None else fired + timedelta(seconds=source.schedule.every_s)
+    if not source.schedule.at:
+        return None
+    if fired is None:
+        # The first look: times of today that have passed before the service existed are not made up for.
+        fired = now - timedelta(microseconds=1)
+    return min(_next_time_of_day(text, source.zone, fired) for text in source.schedule.at)
+
+
+def _next_time_of_day(text: str, zone: str, after: datetime) -> datetime:
+    """The first instant behind `after` at which clocks in the zone show this time; a skipped time counts when it is over."""
+    clock = time.fromisoformat(text)
+    day = after.astimezone(ZoneInfo(zone)).date()
+    for ahead in range(3):
+        found = datetime.combine(day + timedelta(days=ahead), clock, ZoneInfo(zone)).astimezone(UTC)
+        if found > after:
+            return found
+    raise AssertionError("a time of day comes within two days")
+
+
+def _ledger_times(tx: Transaction, acquirer: AcquirerSection) -> list[datetime]:
+    files = tx.files.find(
+        acquirer=acquirer.name,
+        state=tuple(
+            str(s)
+            for s in (
+                FileState.SEALED,
+                FileState.DELIVERING,
+                FileState.DELIVERED,
+                FileState.ACKNOWLEDGED,
+                FileState.PARTIALLY_ACCEPTED,
+            )
+        ),
+    )
+    tries = [file.next_attempt_at for file in files if file.next_attempt_at is not None and not file.held]
+    return tries + [file.results_due_at for file in files if file.results_due_at is not None and file.awaiting.count]
+
+
+def _pool_times(tx: Transaction, configuration: Configuration) -> list[datetime]:
+    """The acquirer's midnight at which the first row of the pool is no longer too early."""
+    last = next(iter(tx.assemblies.find(order="-ordinal", limit=1)), None)
+    due = {} if last is None else last.plan["pool_due"]
+    times = []
+    for acquirer in configuration.acquirer:
+        if acquirer.name in due:
+            day = datetime.fromisoformat(due[acquirer.name]).date() - timedelta(days=acquirer.send_ahead_days)
+            times.append(datetime.combine(day, time(), ZoneInfo(acquirer.zone)).astimezone(UTC))
+    return times

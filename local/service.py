@@ -1,0 +1,187 @@
+"""The service on one machine: starts the workers and the page, wakes what is due, sweeps, and moves the virtual clock."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from functions.topology import TOPOLOGY
+from local.schedule import due_wakes, mark_fired, next_due
+from local.sweep import sweep
+from local.virtual import VirtualClock
+from payments.errors import NotAllowed, Unreachable
+from runtime.ledger.clock import LedgerClock
+from runtime.ledger.queue import DEAD, LedgerQueue
+from runtime.wakes import wake
+from runtime.wiring import World
+
+log = logging.getLogger(__name__)
+
+TURN_S = 0.02
+TURN_REAL_S = 0.2
+STOP_S_MAX = 4.0
+"""A worker that is not done by then is killed: everything here is crash-only, so nothing is lost."""
+QUEUES = tuple(stage.queue for stage in TOPOLOGY)
+
+
+class Service:
+    """One running service. `turn` does what is due; `run` calls it until told to stop or, in virtual time, until the end."""
+
+    def __init__(self, world: World, *, page: bool = True, instance: str = "") -> None:
+        self._world = world
+        self._page = page
+        self._instance = instance or uuid.uuid4().hex[:8]
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._stopping = False
+        self._swept_s = time.monotonic()
+        self._asked: int | None = None
+        self._clock = self._virtual_clock()
+        self.ended = False
+
+    def run(self, watch: Callable[[], None] = lambda: None, *, stay: bool = False) -> None:
+        """Until `stop`, or until the virtual clock reaches its end and nothing is due; with `stay` the page lives on."""
+        with _only_service(self._world):
+            try:
+                self._begin()
+                while not self._stopping and (stay or not self.ended):
+                    try:
+                        self.turn()
+                    except Unreachable as error:
+                        log.warning("%s %s", error, error.next_step)
+                        time.sleep(1)
+                    watch()
+                    time.sleep(TURN_S if self._clock else TURN_REAL_S)
+            finally:
+                self._end()
+
+    def stop(self) -> None:
+        self._stopping = True
+
+    def turn(self) -> None:
+        """Replace dead children, wake what is due, sweep now and then, move the clock when all is quiet."""
+        self._tend()
+        if self.ended:
+            return
+        woken = self._wake()
+        if time.monotonic() - self._swept_s > self._world.configuration.service.sweep_every_s:
+            self._swept_s = time.monotonic()
+            sweep(self._world)
+        if self._clock is not None:
+            self._move(self._clock, quiet=not woken and self._quiet())
+
+    def _begin(self) -> None:
+        queue = self._world.queue
+        if isinstance(queue, LedgerQueue):
+            # No other service is alive on this ledger's folder: whatever workers held belongs to dead ones.
+            queue.release_held("worker-")
+            self._world.ledger.leases.release_held("worker-")
+        sweep(self._world)
+        if self._clock is not None:
+            self._clock.publish()
+        for number in range(self._world.configuration.service.workers):
+            self._start(f"worker-{self._instance}-{number}", "local.worker")
+        if self._page:
+            self._start("page", "dashboard.serve")
+
+    def _start(self, name: str, module: str) -> None:
+        arguments = [sys.executable, "-m", module, "--config", self._world.settings.path, "--parent", str(os.getpid())]
+        environment = {**os.environ, "TIEOUT_INSTANCE": name}
+        self._children[name] = subprocess.Popen(arguments, env=environment, stdin=subprocess.DEVNULL)  # noqa: S603  (ours)
+
+    def _tend(self) -> None:
+        for name, child in list(self._children.items()):
+            if child.poll() is None or self._stopping:
+                continue
+            log.warning("%s ended with status %s and is started again", name, child.returncode)
+            queue = self._world.queue
+            if isinstance(queue, LedgerQueue):
+                queue.release_held(name)
+            self._world.ledger.leases.release_held(name)
+            self._start(name, "local.worker" if name.startswith("worker-") else "dashboard.serve")
+            time.sleep(TURN_REAL_S)  # a child that cannot live must not be started a thousand times a second
+
+    def _wake(self) -> bool:
+        """Send one wake-up per queue and subject that is due, unless that queue is busy already. True: something is due."""
+        now = self._world.clock.now()
+        with self._world.ledger.begin() as tx:
+            wakes = due_wakes(tx, self._world.configuration, now)
+        for each in wakes:
+            if not each.firing and self._world.queue.depth(each.queue) != (0, 0):
+                continue
+            self._world.queue.send(each.queue, wake(each.subject))
+            if each.firing:
+                with self._world.ledger.begin() as tx:
+                    mark_fired(tx, each.firing, now)
+        return bool(wakes)
+
+    def _quiet(self) -> bool:
+        return all(self._world.queue.depth(queue) == (0, 0) for queue in QUEUES)
+
+    def _move(self, clock: VirtualClock, *, quiet: bool) -> None:
+        """One step of the clock's protocol: ask the acquirer when all is quiet here, jump when it is quiet there too."""
+        if not quiet:
+            self._asked = None
+            return
+        if self._asked is None:
+            self._asked = clock.ask()
+            return
+        answer = clock.answer(self._asked)
+        if answer is None:
+            return
+        now = clock.now()
+        with self._world.ledger.begin() as tx:
+            ours = next_due(tx, self._world.configuration, now)
+        end = self._world.configuration.clock.end
+        times = [at for at in (ours, answer.next_due_at, end) if at is not None and at > now]
+        self._asked = None
+        if end is not None and now >= end:
+            self.ended = True
+        elif times:
+            clock.move(min(times))
+
+    def _virtual_clock(self) -> VirtualClock | None:
+        clock, section = self._world.clock, self._world.configuration.clock
+        if not isinstance(clock, LedgerClock):
+            return None
+        base = self._world.settings.base
+        return VirtualClock(clock, base / "clock", base / section.peer if section.peer else None)
+
+    def _end(self) -> None:
+        """SIGTERM, a moment to finish, then SIGKILL: what was cut off is taken up at the next start."""
+        for child in self._children.values():
+            child.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + STOP_S_MAX
+        for child in self._children.values():
+            try:
+                child.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+
+
+@contextmanager
+def _only_service(world: World) -> Iterator[None]:
+    """One service per configuration folder: a second one is refused while the first lives, however it dies."""
+    path = Path(world.settings.base) / "service.lock"
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise NotAllowed(
+                f"a service already runs in {path.parent.name}/", next_step="Stop it first, or use another folder."
+            ) from error
+        yield
+
+
+def dead_letters(world: World) -> dict[str, int]:
+    """Messages that failed too often, by queue: for people."""
+    return {queue: count for queue in QUEUES if (count := world.queue.depth(queue + DEAD)[0])}

@@ -1,0 +1,62 @@
+"""The command `tieout`: finds the command's file, runs it, and says in plain words what went wrong."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from importlib import import_module
+
+from payments.errors import NotAllowed, TieoutError, WrongConfiguration
+
+COMMANDS = (
+    "demo",
+    "run",
+    "extract",
+    "status",
+    "mismatches",
+    "mismatch",
+    "reconcile",
+    "audit",
+    "config",
+)
+"""Each is a module of this package with HELP, add_arguments and run. In the order in which one meets them."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line; only names and help texts are imported for it, nothing heavy."""
+    top = argparse.ArgumentParser(
+        prog="tieout",
+        description="Moves payments by file to an acquirer, brings the results back, and proves that the books tie.",
+        epilog="Exit status: 0 done and agreeing, 1 the work failed, does not tie or differs, 2 wrong use.",
+    )
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name in COMMANDS:
+        module = import_module(f"tieout.{name}")
+        command = commands.add_parser(name, help=module.HELP, description=module.HELP)
+        if name not in {"demo", "reconcile"}:
+            command.add_argument("--config", help="the configuration (default: $TIEOUT_CONFIG, else ./tieout.toml)")
+        module.add_arguments(command)
+        command.set_defaults(run=module.run)
+    return top
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Returns the exit status."""
+    args = parser().parse_args(arguments)
+    try:
+        status: int = args.run(args)
+    except TieoutError as error:
+        print(f"tieout: {error}", file=sys.stderr)
+        print(f"next step: {error.next_step}", file=sys.stderr)
+        return 2 if isinstance(error, WrongConfiguration | NotAllowed) else 1
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

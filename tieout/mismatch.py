@@ -1,0 +1,45 @@
+"""tieout mismatch ID show: one mismatch with everything that is known of it."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from payments.records import Mismatch
+
+HELP = "show one mismatch"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("id", metavar="ID")
+    parser.add_argument("action", choices=["show"], nargs="?", default="show")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    from payments.errors import NotAllowed
+    from runtime.wiring import World
+    from tieout.show import clean, print_json
+
+    world = World.open(args.config)
+    with world.ledger.begin() as tx:
+        found = tx.mismatches.get(args.id)
+        file = tx.files.get(found.file_id) if found is not None and found.file_id else None
+    if found is None:
+        raise NotAllowed(f"there is no mismatch {args.id!a}", next_step="`tieout mismatches` lists them.")
+    shown = as_json(found) | ({"file": file.name, "file_state": file.state} if file is not None else {})
+    if args.json:
+        print_json(shown)
+    else:
+        print("\n".join(f"{name:16} {clean(str(value))}" for name, value in shown.items() if value not in ("", None)))
+        print(f"next: tieout trace {found.reference or found.payment_id}" if found.reference else "")
+    return 0
+
+
+def as_json(mismatch: Mismatch) -> dict[str, Any]:
+    """The record with times and dates as text."""
+    return {
+        name: value.isoformat() if hasattr(value, "isoformat") else value for name, value in asdict(mismatch).items()
+    }

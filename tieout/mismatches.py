@@ -1,0 +1,61 @@
+"""tieout mismatches: lists where ours and theirs disagree, the oldest first."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import date
+
+HELP = "list the mismatches"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from payments.states import MismatchKind, MismatchState
+
+    parser.add_argument("--kind", choices=[str(each) for each in MismatchKind], metavar="KIND", help="only this kind")
+    parser.add_argument("--acquirer", help="only this acquirer")
+    parser.add_argument(
+        "--state", choices=[str(each) for each in MismatchState], metavar="STATE", help="only this state"
+    )
+    parser.add_argument("--date", type=date.fromisoformat, metavar="DATE", help="only this business date")
+    parser.add_argument("--file", metavar="FILE_ID", help="only this outbound file")
+    parser.add_argument("--all", action="store_true", help="closed ones too")
+    parser.add_argument("--limit", type=int, default=50, help="at most so many (default 50)")
+    parser.add_argument("--after", metavar="ID", help="go on behind this id")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    from payments.states import OPEN_MISMATCH_STATES
+    from runtime.wiring import World
+    from tieout.mismatch import as_json
+    from tieout.show import money, print_json, table
+
+    where: dict[str, object] = {} if args.all else {"state": tuple(str(state) for state in OPEN_MISMATCH_STATES)}
+    given = {"kind": args.kind, "acquirer": args.acquirer, "state": args.state, "business_date": args.date}
+    given["file_id"] = args.file
+    where |= {name: value for name, value in given.items() if value is not None}
+    world = World.open(args.config)
+    with world.ledger.begin() as tx:
+        found = tx.mismatches.find(order="id", limit=args.limit, after=args.after, **where)
+        count = tx.mismatches.count(**where)
+    if args.json:
+        print_json({"count": count, "mismatches": [as_json(each) for each in found]})
+        return 0
+    rows = [
+        (
+            each.id,
+            each.kind,
+            each.state,
+            each.reference,
+            money(each.expected_minor, each.currency),
+            money(each.reported_minor, each.currency),
+            each.currency,
+            each.business_date,
+            each.detail.get("reason_code", ""),
+        )
+        for each in found
+    ]
+    print(table(("ID", "KIND", "STATE", "REFERENCE", "EXPECTED", "REPORTED", "CCY", "DATE", "REASON"), rows))
+    if count > len(found):
+        print(f"{count - len(found):,} more: --after {found[-1].id if found else args.after}, or --limit")
+    return 0

@@ -1,0 +1,27 @@
+"""tieout run: the service on this machine, with its schedules, workers and page, until SIGTERM or Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+
+HELP = "the service on this machine: schedules, workers, dashboard"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--no-page", action="store_true", help="do not serve the page")
+
+
+def run(args: argparse.Namespace) -> int:
+    from local.router import local_world
+    from local.service import Service
+    from runtime.logging import configure_logging
+
+    configure_logging()
+    world = local_world(args.config)
+    world.ledger  # noqa: B018  (a wrong ledger is said now, before anything starts)
+    service = Service(world, page=not args.no_page)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: service.stop())
+    service.run(stay=True)
+    return 0
