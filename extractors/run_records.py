@@ -98,6 +98,8 @@ def record_stored(ledger: Ledger, chunk: Chunk, contents: Contents, sha256: str)
     def record(tx: Transaction) -> None:
         fresh = tx.chunks.get(chunk.source, chunk.run, chunk.ordinal)
         assert fresh is not None, "a chunk is planned before it is stored"
+        if fresh.raw_sha256:
+            return
         state = "stored" if fresh.state == "opened" else fresh.state
         tx.chunks.change(fresh, state=state, rows=contents.rows, raw_sha256=sha256, extracted=contents.total)
         shown = {"chunk": chunk.ordinal, "rows": contents.rows, "sha256": sha256}

@@ -121,7 +121,7 @@ class World:
         from extractors.extract import ExtractPorts, extract
 
         source = self.source(name)
-        ports = ExtractPorts(self.ledger, self.store, self.clock)
+        ports = ExtractPorts(self.ledger, self.store, self.clock, self.spool)
         return extract(ports, source, lambda: self._session(source), config_hash=self.settings.config_hash)
 
     def curate_object(self, key: str) -> None:
