@@ -43,7 +43,7 @@ def run_demo(
 
     with acquirer(directory), _stopped_by_signals(service):
         service.run(look, stay=page)
-    with world.ledger.begin() as tx:
+    with world.ledger.look() as tx:
         return statement(tx)
 
 

@@ -168,7 +168,7 @@ rows_per_file_max = 50_000
 [acquirer.results]
 format = "delimited"
 names = ["*.ack", "*.result.*"]
-collect_every_s = 1_800
+collect_every_s = 3_600
 stable_listings = 1                 # it renames whole files into its outbox
 due_after_s = 28_800
 """
@@ -191,7 +191,7 @@ initiating_party = "Tieout Demo"
 [acquirer.results]
 format = "pain.002"
 names = ["*.ack.xml", "*.result.*.xml"]
-collect_every_s = 1_800
+collect_every_s = 3_600
 stable_listings = 1
 due_after_s = 28_800
 """

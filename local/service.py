@@ -26,8 +26,10 @@ from runtime.wiring import World
 
 log = logging.getLogger(__name__)
 
-TURN_S = 0.02
+TURN_QUIET_S = 0.003
+TURN_BUSY_S = 0.03
 TURN_REAL_S = 0.2
+"""How long the service rests between turns: in virtual time, with nothing to do but to move the clock, hardly at all."""
 STOP_S_MAX = 4.0
 """A worker that is not done by then is killed: everything here is crash-only, so nothing is lost."""
 QUEUES = tuple(stage.queue for stage in TOPOLOGY)
@@ -45,6 +47,7 @@ class Service:
         self._swept_s = time.monotonic()
         self._asked: int | None = None
         self._clock = self._virtual_clock()
+        self._quiet = False
         self.ended = False
 
     def run(self, watch: Callable[[], None] = lambda: None, *, stay: bool = False) -> None:
@@ -59,9 +62,14 @@ class Service:
                         log.warning("%s %s", error, error.next_step)
                         time.sleep(1)
                     watch()
-                    time.sleep(TURN_S if self._clock else TURN_REAL_S)
+                    time.sleep(self._rest_s())
             finally:
                 self._end()
+
+    def _rest_s(self) -> float:
+        if self._clock is None or self.ended:
+            return TURN_REAL_S
+        return TURN_QUIET_S if self._quiet else TURN_BUSY_S
 
     def stop(self) -> None:
         self._stopping = True
@@ -71,12 +79,15 @@ class Service:
         self._tend()
         if self.ended:
             return
-        woken = self._wake()
+        # First the queues, then the ledger: with no message anywhere no worker is at it, and what the ledger says stays true.
+        busy = self._busy()
+        woken = self._wake(busy)
         if time.monotonic() - self._swept_s > self._world.configuration.service.sweep_every_s:
             self._swept_s = time.monotonic()
             sweep(self._world)
         if self._clock is not None:
-            self._move(self._clock, quiet=not woken and self._quiet())
+            self._quiet = not woken and not busy
+            self._move(self._clock, quiet=self._quiet)
 
     def _begin(self) -> None:
         queue = self._world.queue
@@ -109,13 +120,13 @@ class Service:
             self._start(name, "local.worker" if name.startswith("worker-") else "dashboard.serve")
             time.sleep(TURN_REAL_S)  # a child that cannot live must not be started a thousand times a second
 
-    def _wake(self) -> bool:
+    def _wake(self, busy: set[str]) -> bool:
         """Send one wake-up per queue and subject that is due, unless that queue is busy already. True: something is due."""
         now = self._world.clock.now()
-        with self._world.ledger.begin() as tx:
+        with self._world.ledger.look() as tx:
             wakes = due_wakes(tx, self._world.configuration, now)
         for each in wakes:
-            if not each.firing and self._world.queue.depth(each.queue) != (0, 0):
+            if not each.firing and each.queue in busy:
                 continue
             self._world.queue.send(each.queue, wake(each.subject))
             if each.firing:
@@ -123,8 +134,12 @@ class Service:
                     mark_fired(tx, each.firing, now)
         return bool(wakes)
 
-    def _quiet(self) -> bool:
-        return all(self._world.queue.depth(queue) == (0, 0) for queue in QUEUES)
+    def _busy(self) -> set[str]:
+        """Queues of the topology that hold any message. Dead letters keep nobody busy."""
+        queue = self._world.queue
+        if isinstance(queue, LedgerQueue):
+            return queue.queues_busy() & set(QUEUES)
+        return {name for name in QUEUES if queue.depth(name) != (0, 0)}
 
     def _move(self, clock: VirtualClock, *, quiet: bool) -> None:
         """One step of the clock's protocol: ask the acquirer when all is quiet here, jump when it is quiet there too."""
@@ -138,7 +153,7 @@ class Service:
         if answer is None:
             return
         now = clock.now()
-        with self._world.ledger.begin() as tx:
+        with self._world.ledger.look() as tx:
             ours = next_due(tx, self._world.configuration, now)
         end = self._world.configuration.clock.end
         times = [at for at in (ours, answer.next_due_at, end) if at is not None and at > now]

@@ -16,7 +16,7 @@ def sweep(world: World) -> int:
     """Send what is missing to queues that are empty. Handlers act once, so a notice too many costs only time."""
     idle = {stage.queue for stage in TOPOLOGY if world.queue.depth(stage.queue) == (0, 0)}
     sent = 0
-    with world.ledger.begin() as tx:
+    with world.ledger.look() as tx:
         open_runs = tx.runs.find(state="open")
         runs = tx.runs.find(state=("open", "closed"))
         chunks = [each for run in runs for each in tx.chunks.find(source=run.source, run=run.ordinal, state="stored")]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import ctypes
 import logging
-import os
 import signal
 import sys
 import time
@@ -19,14 +17,14 @@ from local.router import local_world
 from payments.errors import TieoutError
 from payments.ports import Message
 from runtime.ledger.queue import LedgerQueue
+from runtime.processes import die_with_parent
 from runtime.wiring import World
 
 log = logging.getLogger(__name__)
 
-IDLE_S_MIN, IDLE_S_MAX = 0.005, 0.05
+IDLE_S_MIN, IDLE_S_MAX = 0.002, 0.02
 RETRY_AFTER = (timedelta(seconds=0.2), timedelta(seconds=1), timedelta(seconds=10), timedelta(seconds=60))
 """How long a failed message rests, by how often it was received."""
-PR_SET_PDEATHSIG = 1
 
 
 class Worker:
@@ -110,20 +108,13 @@ def sqs_event(stage: Stage, messages: list[Message]) -> dict[str, Any]:
     }
 
 
-def die_with_parent() -> None:
-    """Where the system can: a worker never outlives the service that started it."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config")
     parser.add_argument("--parent", type=int, required=True)
     args = parser.parse_args()
-    die_with_parent()
-    if os.getppid() != args.parent:
-        return 1  # it died before we could ask to die with it
+    if not die_with_parent(args.parent):
+        return 1
     from runtime.logging import configure_logging
 
     configure_logging()

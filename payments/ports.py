@@ -222,6 +222,10 @@ class Ledger(Protocol):
 
     def begin(self) -> AbstractContextManager[Transaction]: ...
 
+    def look(self) -> AbstractContextManager[Transaction]:
+        """The same for reading only: one consistent look that takes no write lock."""
+        ...
+
     @property
     def leases(self) -> Leases: ...
 

@@ -19,6 +19,9 @@ from reconciliation.engine import literal
 
 REFUSALS = (str(EventStatus.RJCT), str(EventStatus.CANC))
 POSITIVE = ", ".join(f"('{status}', {stage})" for status, stage in STAGE_OF_STATUS.items())
+EXPECTED_COLUMNS = (
+    "line, payment_id, end_to_end_id, row_hash, direction, amount_minor, currency, requested_date, creditor_account"
+)
 NAMED_NOTHING = "(original_file IS NULL AND original_msg_id IS NULL AND original_sequence IS NULL)"
 
 
@@ -64,7 +67,9 @@ def match_file(
 ) -> Matched:
     """`names` is our file by name, message id and sequence; `closed` asks for the payments that were settled all the same."""
     engine.register("empty_reported", pa.table([pa.array([], each.type) for each in REPORTED], schema=REPORTED))
-    engine.execute("CREATE OR REPLACE TEMP TABLE expected AS SELECT * FROM read_parquet(?)", [str(expected)])
+    engine.execute(
+        f"CREATE OR REPLACE TEMP TABLE expected AS SELECT {EXPECTED_COLUMNS} FROM read_parquet(?)", [str(expected)]
+    )
     engine.execute(f"CREATE OR REPLACE TEMP TABLE stage(status, stage) AS VALUES {POSITIVE}")  # a table of constants
     engine.execute(_events_sql(reported, names))
     engine.execute(_folded_sql())
@@ -77,7 +82,7 @@ def match_file(
     settled = "SELECT * FROM outcome WHERE settled ORDER BY line" if closed else "SELECT 1 WHERE false"
     return Matched(
         rows=rows,
-        differing=_dicts(engine, "SELECT * FROM outcome WHERE outcome = 'mismatched' ORDER BY line"),
+        differing=_dicts(engine, f"SELECT *, {_differing()} FROM outcome WHERE kind IS NOT NULL ORDER BY line"),
         duplicates=_dicts(engine, "SELECT * FROM event WHERE use = 'duplicate' ORDER BY sha, line"),
         unknown=_dicts(engine, "SELECT * FROM event WHERE use = 'unknown' ORDER BY sha, line"),
         settled=_dicts(engine, settled),
@@ -105,22 +110,31 @@ def _events_sql(reported: Sequence[Told], names: tuple[str, str, int]) -> str:
     CREATE OR REPLACE TEMP TABLE event AS
     WITH told AS ({" UNION ALL ".join(parts)}),
     mine AS (
-        SELECT told.* REPLACE (trim(told.end_to_end_id) AS end_to_end_id), stage.stage
+        SELECT sha, told.line, trim(end_to_end_id) AS end_to_end_id, status, stage, reason_code, amount_minor, currency,
+            direction, requested_date, creditor_account, acquirer_reference, stated_at, original_file,
+            {NAMED_NOTHING} AS unnamed
         FROM told LEFT JOIN stage USING (status)
         WHERE level = 'TX' AND error IS NULL AND ({named} OR ({NAMED_NOTHING} AND NOT shared))
     ),
-    placed AS (
-        SELECT mine.*, expected.line AS place,
-            row_number() OVER (
-                PARTITION BY expected.line, mine.status, mine.amount_minor, mine.currency, mine.direction
-                ORDER BY mine.stated_at NULLS FIRST, mine.sha, mine.line
-            ) AS copy
+    placed AS MATERIALIZED (
+        SELECT mine.*, expected.line AS place
         FROM mine LEFT JOIN expected ON mine.end_to_end_id = expected.end_to_end_id
-        WHERE expected.line IS NOT NULL OR NOT {NAMED_NOTHING}
+        WHERE expected.line IS NOT NULL OR NOT unnamed
+    ),
+    -- Most payments are told of once. Only the others need an order, and their copies counted.
+    several AS (SELECT place FROM placed WHERE place IS NOT NULL GROUP BY place HAVING count(*) > 1)
+    SELECT *, CASE WHEN place IS NULL THEN 'unknown' ELSE 'applied' END AS use, 0::BIGINT AS turn, false AS several
+    FROM placed WHERE place IS NULL OR place NOT IN (FROM several)
+    UNION ALL
+    SELECT * EXCLUDE (copy), CASE WHEN copy > 1 THEN 'duplicate' ELSE 'applied' END AS use,
+        row_number() OVER (ORDER BY stated_at NULLS FIRST, stage NULLS LAST, sha, line) AS turn, true AS several
+    FROM (
+        SELECT *, row_number() OVER (
+                PARTITION BY place, status, amount_minor, currency, direction
+                ORDER BY stated_at NULLS FIRST, sha, line
+            ) AS copy
+        FROM placed WHERE place IN (FROM several)
     )
-    SELECT *, CASE WHEN place IS NULL THEN 'unknown' WHEN copy > 1 THEN 'duplicate' ELSE 'applied' END AS use,
-        row_number() OVER (ORDER BY stated_at NULLS FIRST, stage NULLS LAST, sha, line) AS turn
-    FROM placed
     """
 
 
@@ -137,6 +151,13 @@ def _folded_sql() -> str:
     refused = ", ".join(literal(each) for each in REFUSALS)
     return f"""
     CREATE OR REPLACE TEMP TABLE folded AS
+    SELECT place, 1::INTEGER AS events, stage, status IN ({refused}) AS rejected, status = 'RTRN' AS returned,
+        status AS last_status, CASE WHEN stage IS NULL THEN status END AS against, reason_code,
+        amount_minor AS reported_minor, currency AS reported_currency, direction AS reported_direction,
+        requested_date AS reported_date, creditor_account AS reported_account, acquirer_reference,
+        sha AS result_sha256
+    FROM event WHERE use = 'applied' AND NOT several
+    UNION ALL
     SELECT place,
         count(*)::INTEGER AS events,
         max(stage) AS stage,
@@ -152,7 +173,7 @@ def _folded_sql() -> str:
         arg_max(creditor_account, turn) FILTER (creditor_account IS NOT NULL) AS reported_account,
         arg_max(acquirer_reference, turn) FILTER (acquirer_reference IS NOT NULL) AS acquirer_reference,
         arg_max(sha, turn) AS result_sha256
-    FROM event WHERE use = 'applied' GROUP BY place
+    FROM event WHERE use = 'applied' AND several GROUP BY place
     """
 
 
@@ -174,7 +195,6 @@ def _outcome_sql(terms: Terms) -> str:
     final = STAGE_OF_STATUS[EventStatus(terms.final_status)]
     kinds = [kind for kind in PAIR_PRECEDENCE if kind in _CONDITIONS]
     cases = " ".join(f"WHEN {_CONDITIONS[kind]} THEN '{kind}'" for kind in kinds)
-    differing = ", ".join(f"CASE WHEN {_CONDITIONS[kind]} THEN '{kind}' END" for kind in kinds)
     return f"""
     CREATE OR REPLACE TEMP TABLE outcome AS
     WITH joined AS (
@@ -184,7 +204,7 @@ def _outcome_sql(terms: Terms) -> str:
         FROM expected LEFT JOIN folded ON folded.place = expected.line
     ),
     judged AS (SELECT *, CASE {cases} END AS kind FROM joined)
-    SELECT line, payment_id, file_id, end_to_end_id, row_hash, direction, amount_minor, currency, requested_date,
+    SELECT line, payment_id, end_to_end_id, row_hash, direction, amount_minor, currency, requested_date,
         CASE WHEN kind IS NOT NULL THEN 'mismatched' WHEN settled OR (events = 0 AND implicit) THEN 'matched'
             ELSE 'awaiting' END AS outcome,
         CASE WHEN kind IS NOT NULL THEN kind
@@ -194,7 +214,13 @@ def _outcome_sql(terms: Terms) -> str:
             ELSE last_status END AS how,
         coalesce(against, last_status) AS status,
         reason_code, reported_minor, reported_currency, acquirer_reference, events::INTEGER AS events,
-        kind, settled, reported_direction, reported_date, result_sha256,
-        list_filter([{differing}], x -> x IS NOT NULL) AS differing
+        kind, settled, rejected, returned, overdue, implicit, tolerance, creditor_account,
+        reported_direction, reported_date, reported_account, result_sha256
     FROM judged
     """
+
+
+def _differing() -> str:
+    """Every kind that applies to a row, not only the first."""
+    found = ", ".join(f"CASE WHEN {condition} THEN '{kind}' END" for kind, condition in _CONDITIONS.items())
+    return f"list_filter([{found}], kind -> kind IS NOT NULL) AS differing"

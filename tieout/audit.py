@@ -21,7 +21,7 @@ def run(args: argparse.Namespace) -> int:
     from tieout.show import clean, print_json
 
     world = World.open(args.config)
-    with world.ledger.begin() as tx:
+    with world.ledger.look() as tx:
         found = list(faults(audit_records(tx.connection)))
         records = sum(1 for _ in audit_records(tx.connection))
     if args.json:

@@ -70,7 +70,7 @@ def _report(world: World, as_json: bool) -> None:
     from tieout.show import print_json
     from tieout.status import report
 
-    with world.ledger.begin() as tx:
+    with world.ledger.look() as tx:
         result = statement(tx)
     if as_json:
         print_json(result.to_json())
@@ -100,7 +100,7 @@ class _Progress:
         if self._quiet or time.monotonic() - self._shown_s < WATCH_S:
             return
         self._shown_s = time.monotonic()
-        with world.ledger.begin() as tx:
+        with world.ledger.look() as tx:
             runs, files, results = tx.runs.count(), tx.files.count(), tx.results.count()
         now = world.clock.now()
         print(f"\r{now:%a %H:%M} virtual · {runs} runs · {files} files · {results} results ", end="", file=sys.stderr)

@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
     from tieout.show import clean, print_json
 
     world = World.open(args.config)
-    with world.ledger.begin() as tx:
+    with world.ledger.look() as tx:
         found = tx.mismatches.get(args.id)
         file = tx.files.get(found.file_id) if found is not None and found.file_id else None
     if found is None:

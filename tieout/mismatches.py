@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     given["file_id"] = args.file
     where |= {name: value for name, value in given.items() if value is not None}
     world = World.open(args.config)
-    with world.ledger.begin() as tx:
+    with world.ledger.look() as tx:
         found = tx.mismatches.find(order="id", limit=args.limit, after=args.after, **where)
         count = tx.mismatches.count(**where)
     if args.json:

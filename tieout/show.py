@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from payments.books import Total
-from payments.currencies import minor_unit
+from payments.display import clean, money, sums
+
+__all__ = ["clean", "money", "print_json", "sums", "table", "total"]
 
 
 def print_json(value: Any) -> None:
@@ -28,28 +30,8 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join([line(header), *(line(row) for row in cells)])
 
 
-def clean(text: str) -> str:
-    """Text for a terminal: what is not printable is shown as its escape."""
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
-
-
 def _numeric(text: str) -> bool:
     return text.replace(",", "").replace(".", "").replace("-", "").isdigit() or text == ""
-
-
-def money(minor: int | None, currency: str) -> str:
-    """Minor units as people write them: 1234567 EUR -> 12,345.67."""
-    if minor is None:
-        return ""
-    unit = minor_unit(currency) or 0
-    sign, digits = ("-" if minor < 0 else ""), str(abs(minor)).rjust(unit + 1, "0")
-    whole = f"{int(digits[: len(digits) - unit]):,}"
-    return f"{sign}{whole}.{digits[-unit:]}" if unit else f"{sign}{whole}"
-
-
-def sums(amounts: Mapping[str, int]) -> str:
-    """`EUR/CRDT 12,345.67 · USD/DBIT 1.00`."""
-    return " · ".join(f"{key} {money(value, key.partition('/')[0])}" for key, value in sorted(amounts.items()))
 
 
 def total(value: Total) -> str:

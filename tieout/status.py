@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
     from tieout.show import print_json
 
     world = World.open(args.config)
-    with world.ledger.begin() as tx:
+    with world.ledger.look() as tx:
         result = statement(tx)
     if args.json:
         print_json(result.to_json())
@@ -62,7 +62,7 @@ def _books(result: Statement) -> str:
 def _runs(world: World) -> str:
     from tieout.show import table
 
-    with world.ledger.begin() as tx:
+    with world.ledger.look() as tx:
         runs = tx.runs.find(order="-opened_at", limit=RECENT)
     rows = [
         (f"{r.source}/{r.ordinal:06d}", r.business_date, r.state, r.chunks, f"{r.extracted.count:,}", r.note)
@@ -77,7 +77,7 @@ def _files(world: World, now: datetime) -> str:
     from tieout.show import table
     from transfer.deliver import blocked_by
 
-    with world.ledger.begin() as tx:
+    with world.ledger.look() as tx:
         files = tx.files.find(order="-created_at", limit=RECENT)
         blocked = [text for each in world.configuration.acquirer if (text := blocked_by(tx, each, now))]
     rows = []

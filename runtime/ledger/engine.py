@@ -98,6 +98,22 @@ def writing(engine: Engine) -> Iterator[Connection]:
         connection.exec_driver_sql("COMMIT")
 
 
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """One consistent look that takes no write lock: nothing may be changed in it."""
+    with translated(), engine.connect() as connection:
+        if engine.dialect.name != "sqlite":
+            with connection.begin():
+                connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+                yield connection
+            return
+        connection.exec_driver_sql("BEGIN")
+        try:
+            yield connection
+        finally:
+            connection.exec_driver_sql("ROLLBACK")
+
+
 def now_ms(connection: Connection) -> int:
     """Milliseconds since 1970 by the database's own clock: the only clock that all workers share."""
     if connection.dialect.name == "sqlite":

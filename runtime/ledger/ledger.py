@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, bindparam
 from payments import records
 from payments.ports import Clock
 from runtime.ledger.audit import SqlAuditLog
-from runtime.ledger.engine import writing
+from runtime.ledger.engine import reading, writing
 from runtime.ledger.leases import SqlLeases
 from runtime.ledger.records import SqlRecords
 from runtime.ledger.schema import TABLES
@@ -63,4 +63,9 @@ class SqlLedger:
     @contextmanager
     def begin(self) -> Iterator[SqlTransaction]:
         with writing(self.engine) as connection:
+            yield SqlTransaction(connection, self._clock)
+
+    @contextmanager
+    def look(self) -> Iterator[SqlTransaction]:
+        with reading(self.engine) as connection:
             yield SqlTransaction(connection, self._clock)

@@ -84,6 +84,11 @@ class LedgerQueue:
             statement = select(notices.c.queue).where(notices.c.visible_ms <= now_ms(connection)).distinct()
             return [str(row.queue) for row in connection.execute(statement)]
 
+    def queues_busy(self) -> set[str]:
+        """Queues that hold any message, visible, delayed or in flight."""
+        with translated(), self._engine.connect() as connection:
+            return {str(row.queue) for row in connection.execute(select(notices.c.queue).distinct())}
+
     def release_held(self, holder_prefix: str) -> None:
         """Make the messages of processes that are known to be dead visible now."""
         with writing(self._engine) as connection:

@@ -37,7 +37,7 @@ def test_configuration_is_valid(tmp_path: Path) -> None:
     assert source.schedule.at == list(READ_AT)
     [acquirer] = found.acquirer
     assert (acquirer.name, acquirer.sequence, acquirer.complete_when) == ("northbank", "strict", "trailer")
-    assert (acquirer.results.due_after_s, acquirer.results.collect_every_s) == (28_800, 1_800)
+    assert (acquirer.results.due_after_s, acquirer.results.collect_every_s) == (28_800, 3_600)
     assert [route.acquirer for route in found.curation.route] == ["northbank"]
 
 
