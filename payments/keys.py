@@ -54,6 +54,11 @@ def mismatch_id(*parts: str) -> str:
     return _hash(parts, 8)
 
 
+def decision_id(subject: str, act: str, revision: int, actor: str) -> str:
+    """32 hex digits: one person decides one act on one state of a subject once."""
+    return _hash((subject, act, str(revision), actor), 16)
+
+
 @dataclass(frozen=True, slots=True)
 class ChunkKey:
     """The suffix that raw, curated and quarantine share for one chunk."""

@@ -79,8 +79,7 @@ def rows(source: Input, columns: Sequence[Column], *, numbered: bool = False) ->
         f"auto_detect = false, header = true, strict_mode = true, delim = {literal(source.delimiter)}, quote = '\"', "
         f"escape = '\"', columns = {{{types}}}, max_line_size = {LINE_BYTES_MAX}, buffer_size = {BUFFER_BYTES}"
     )
-    # A value over several lines could be cut between two readers, and numbering makes readers that are ahead wait, full.
-    if source.scan.quoted_line_ends or numbered:
+    if source.scan.quoted_line_ends:  # a value over several lines could be cut between two readers
         options += ", parallel = false"
     taken = [f"r{column.index}" for column in columns]
     number = ["row_number() OVER () AS n"] if numbered else []

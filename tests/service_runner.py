@@ -27,11 +27,11 @@ from reconciliation.statement import statement
 from runtime.ledger.audit import audit_records, faults
 from runtime.settings import load
 from runtime.wiring import World
-from tests.servers.process import free_port, until
+from tests.servers.process import until
 
 END_S_MAX = 120.0
 FEW_POLLS = {"collect_every_s = 3_600": "collect_every_s = 7_200"}
-"""A quarter of the demo's polls: nothing else changes, and every run is four times shorter."""
+"""Half of the demo's polls: nothing else changes, and every run is shorter."""
 
 
 def prepared(folder: Path, *, payments: int = 300, seed: int = 7) -> Path:
@@ -101,6 +101,11 @@ def running(directory: Path, environment: Mapping[str, str] | None = None) -> It
             service.kill()
 
 
+def alive() -> set[int]:
+    """Process ids of everything that lives."""
+    return {pid for pid, _parent, _command in _processes()}
+
+
 def processes_of(directory: Path) -> list[tuple[int, str]]:
     """(pid, command) of every living process that was started for this directory."""
     return [(pid, command) for pid, _parent, command in _processes() if str(directory) in command]
@@ -121,9 +126,9 @@ def progress(directory: Path) -> int:
     return _count(directory, "SELECT count(*) FROM audit")
 
 
-def started(directory: Path) -> bool:
-    """Whether a worker of the present service has taken a message: then the service is at work."""
-    return _count(directory, "SELECT count(*) FROM notices WHERE receipt <> ''") > 0
+def ticks(directory: Path) -> int:
+    """How often the virtual clock was moved or asked."""
+    return _count(directory, "SELECT tick FROM clock")
 
 
 def _count(directory: Path, query: str) -> int:
@@ -187,11 +192,8 @@ def _digest(store: ObjectStore, key: str, config_hash: str) -> str:
 
 def placed(directory: Path) -> list[tuple[str, str]]:
     """(name, SHA-256) of every file that an acquirer was ever given: in its inbox or its archive."""
-    found = []
-    for folder in ("inbox", "archive"):
-        for path in sorted((directory / "acquirer").glob(f"*/{folder}/*")):
-            found.append((path.name, hashlib.sha256(path.read_bytes()).hexdigest()))
-    return sorted(found)
+    paths = [path for folder in ("inbox", "archive") for path in (directory / "acquirer").glob(f"*/{folder}/*")]
+    return sorted((path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in paths)
 
 
 def sealed(directory: Path) -> list[tuple[str, str]]:
@@ -210,8 +212,3 @@ def hard_stop(pid: int) -> None:
     """SIGKILL to one process that may be gone already."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-
-
-def one_port() -> int:
-    """A free port for all runs that are compared with each other."""
-    return free_port()

@@ -17,6 +17,7 @@ COMMANDS = (
     "mismatches",
     "mismatch",
     "reconcile",
+    "file",
     "audit",
     "config",
 )

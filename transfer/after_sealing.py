@@ -7,7 +7,7 @@ from datetime import datetime
 from payments.keys import mismatch_id
 from payments.ports import Transaction
 from payments.records import Mismatch, OutboundFile
-from payments.states import OPEN_MISMATCH_STATES, MismatchKind, MismatchState
+from payments.states import MISMATCH_TRANSITIONS, OPEN_MISMATCH_STATES, MismatchKind, MismatchState
 from transfer.versions import Assigned, Findings
 
 
@@ -24,11 +24,11 @@ def record_findings(tx: Transaction, findings: Findings, at: datetime) -> None:
             _close(tx, tx.mismatches.get(source_mismatch_id(sealed.file_id, payment)), "the source went back", at)
 
 
-def close_of_file(tx: Transaction, file: OutboundFile, at: datetime) -> None:
-    """A file that never left binds nobody: what the source changed after its sealing is no mismatch any more."""
+def close_of_file(tx: Transaction, file: OutboundFile, at: datetime, why: str) -> None:
+    """A file that never left, or whose rows went back, binds nobody: what the source changed later is no mismatch any more."""
     kinds = (str(MismatchKind.CHANGED_AFTER_SEALED), str(MismatchKind.RECALL_NEEDED))
     for mismatch in tx.mismatches.find(file_id=file.file_id, kind=kinds):
-        _close(tx, mismatch, "the file was cancelled before it left", at)
+        _close(tx, mismatch, why, at)
 
 
 def source_mismatch_id(file: str, payment: str) -> str:
@@ -64,9 +64,10 @@ def _open(tx: Transaction, kind: MismatchKind, payment: str, sealed: Assigned, a
 
 
 def _close(tx: Transaction, mismatch: Mismatch | None, why: str, at: datetime) -> None:
-    if mismatch is None or mismatch.state not in OPEN_MISMATCH_STATES:
+    closed = MismatchState.CLOSED_BY_LATE_RESULT
+    # One that two people approved is theirs to end.
+    if mismatch is None or closed not in MISMATCH_TRANSITIONS[MismatchState(mismatch.state)]:
         return
-    detail = {**mismatch.detail, "closed": why}
     tx.mismatches.change(
-        mismatch, state=str(MismatchState.CLOSED_BY_LATE_RESULT), updated_at=at, closed_at=at, detail=detail
+        mismatch, state=str(closed), updated_at=at, closed_at=at, detail={**mismatch.detail, "closed": why}
     )

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, text
 
 from payments.ports import Clock
 from runtime.ledger.schema import audit
 from runtime.ledger.types import canonical_json
 
 GENESIS = "0" * 64
+TURN = text("SELECT pg_advisory_xact_lock(hashtextextended(:chain, 7241002))")
 
 
 def record_hash(chain: str, seq: int, recorded_at: datetime, actor: str, act: str, body: str, previous: str) -> str:
@@ -31,6 +32,9 @@ class SqlAuditLog:
         self._clock = clock
 
     def append(self, chain: str, act: str, body: Mapping[str, Any], *, actor: str = "tieout") -> str:
+        if self._connection.dialect.name == "postgresql":
+            # Writers of one chain take turns until they commit: each follows the record before it. SQLite has one writer.
+            self._connection.execute(TURN, {"chain": chain})
         last = self._connection.execute(
             select(audit.c.seq, audit.c.hash).where(audit.c.chain == chain).order_by(audit.c.seq.desc()).limit(1)
         ).one_or_none()
@@ -64,7 +68,7 @@ def audit_records(connection: Connection, chain: str = "") -> Iterator[AuditReco
     statement = select(audit).order_by(audit.c.chain, audit.c.seq)
     if chain:
         statement = statement.where(audit.c.chain == chain)
-    for row in connection.execution_options(yield_per=1000).execute(statement):
+    for row in connection.execute(statement, execution_options={"yield_per": 1000}):
         yield AuditRecord(*row)
 
 

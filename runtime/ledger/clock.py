@@ -34,7 +34,7 @@ class LedgerClock:
 
     def read(self) -> tuple[datetime, int]:
         """(time, tick)."""
-        with translated(), self._engine.connect() as connection:
+        with translated(self._engine), self._engine.connect() as connection:
             row = connection.execute(select(clock.c.now_at, clock.c.tick)).one()
             return row.now_at, int(row.tick)
 

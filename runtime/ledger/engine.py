@@ -6,15 +6,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, DataError, DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from payments.errors import Busy, Unreachable, WrongConfiguration
+from payments.errors import Busy, SetAside, Tampered, TieoutError, Unreachable, WrongConfiguration
 
 BUSY_TIMEOUT_S = 30
 CONNECT_TIMEOUT_S = 10
 STATEMENT_TIMEOUT_S = 60
+BUSY_STATES = frozenset({"40001", "40P01", "55P03", "57014"})
+"""PostgreSQL's codes for what succeeds when it is tried again: serialisation, deadlock, lock, statement time-out."""
+DISK_FULL_STATE = "53100"
 
 
 def open_engine(url: str, *, password: str = "") -> Engine:
@@ -23,16 +27,18 @@ def open_engine(url: str, *, password: str = "") -> Engine:
         return _sqlite(url.removeprefix("sqlite:"))
     if url.startswith("postgresql:"):
         return _postgresql(url, password)
+    # Only the scheme is repeated: an address may hold a password.
     raise WrongConfiguration(
-        f"ledger.url: found {url!r}, allowed are sqlite:FILE and postgresql://user@host:port/database"
+        f"ledger.url: found {url.partition(':')[0][:20]!a}, allowed are sqlite:FILE and postgresql://user@host:port/database"
     )
 
 
 def _sqlite(path: str) -> Engine:
     engine = create_engine(
-        f"sqlite:///{path}",
+        URL.create("sqlite", database=path),  # not as text: a folder's name may hold any character
         connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False},
         isolation_level="AUTOCOMMIT",
+        hide_parameters=True,  # the text of an error may be shown; values never are (I7)
     )
 
     @event.listens_for(engine, "connect")
@@ -59,32 +65,60 @@ def _postgresql(url: str, password: str) -> Engine:
         connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "options": options},
         pool_pre_ping=True,
         pool_size=4,
+        hide_parameters=True,
     )
 
 
 @contextmanager
-def translated() -> Iterator[None]:
-    """The database's errors in our words: unreachable, busy, or ours."""
+def translated(engine: Engine) -> Iterator[None]:
+    """The database's errors in our words: unreachable, busy, unkeepable, or ours."""
     try:
         yield
     except IntegrityError as error:
         raise Busy("the ledger already holds this record") from error
     except OperationalError as error:
-        if "locked" in str(error.orig):
-            raise Busy("the ledger is locked by another process") from error
-        if "full" in str(error.orig):
-            raise Unreachable("the ledger's disk is full", next_step="Free space; nothing was lost.") from error
-        raise Unreachable("the ledger's database does not answer") from error
+        raise _operational(engine, error) from error
+    except (DataError, UnicodeEncodeError, OverflowError) as error:
+        raise SetAside("a value cannot be kept in the ledger: text or number out of its range") from error
+    except PoolTimeoutError as error:
+        raise Busy("every connection to the ledger is in use") from error
+    except DatabaseError as error:
+        if "not a database" in str(error.orig) or "malformed" in str(error.orig):
+            raise Tampered(f"{_named(engine)} is damaged", next_step="Restore the file from a backup.") from error
+        if error.connection_invalidated:
+            raise Unreachable(f"the connection to {_named(engine)} was lost") from error
+        raise
     except DBAPIError as error:
         if error.connection_invalidated:
-            raise Unreachable("the connection to the ledger's database was lost") from error
+            raise Unreachable(f"the connection to {_named(engine)} was lost") from error
         raise
+
+
+def _operational(engine: Engine, error: OperationalError) -> TieoutError:
+    said, state = str(error.orig), getattr(error.orig, "sqlstate", None)
+    if "locked" in said or state in BUSY_STATES:
+        return Busy(f"{_named(engine)} is locked by another process")
+    if "database or disk is full" in said or state == DISK_FULL_STATE:
+        return Unreachable(f"the disk of {_named(engine)} is full", next_step="Free space; nothing was lost.")
+    if "unable to open" in said:
+        return Unreachable(f"{_named(engine)} cannot be opened", next_step="Check `ledger.url`, its folder and rights.")
+    return Unreachable(
+        f"{_named(engine)} does not answer", next_step="Check that it runs, and user and password of `[ledger]`."
+    )
+
+
+def _named(engine: Engine) -> str:
+    """For people; without user and password."""
+    url = engine.url
+    if engine.dialect.name == "sqlite":
+        return f"the ledger's file {url.database}"
+    return f"the ledger's database {url.database} at {url.host}:{url.port or 5432}"
 
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """One short transaction. On SQLite BEGIN IMMEDIATE: a deferred read-then-write would fail at once under load."""
-    with translated(), engine.connect() as connection:
+    with translated(engine), engine.connect() as connection:
         if engine.dialect.name != "sqlite":
             with connection.begin():
                 yield connection
@@ -92,26 +126,34 @@ def writing(engine: Engine) -> Iterator[Connection]:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         try:
             yield connection
-        except BaseException:
-            connection.exec_driver_sql("ROLLBACK")
-            raise
-        connection.exec_driver_sql("COMMIT")
+            connection.exec_driver_sql("COMMIT")
+        finally:
+            _roll_back(connection)
 
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """One consistent look that takes no write lock: nothing may be changed in it."""
-    with translated(), engine.connect() as connection:
+    with translated(engine), engine.connect() as connection:
         if engine.dialect.name != "sqlite":
             with connection.begin():
                 connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
                 yield connection
             return
+        connection.exec_driver_sql("PRAGMA query_only = ON")
         connection.exec_driver_sql("BEGIN")
         try:
             yield connection
         finally:
-            connection.exec_driver_sql("ROLLBACK")
+            _roll_back(connection)
+            connection.exec_driver_sql("PRAGMA query_only = OFF")
+
+
+def _roll_back(connection: Connection) -> None:
+    """Undo what was not committed. SQLite may have ended the transaction by itself: it does so when the disk is full."""
+    driver: Any = connection.connection.driver_connection
+    if driver.in_transaction:
+        connection.exec_driver_sql("ROLLBACK")
 
 
 def now_ms(connection: Connection) -> int:

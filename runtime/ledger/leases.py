@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from payments.errors import Busy
 from payments.ports import Lease
 from runtime.ledger.engine import now_ms, writing
 from runtime.ledger.schema import leases
+
+NEW = text(
+    "INSERT INTO leases (name, holder, fence, expires_ms) VALUES (:name, '', 0, 0) ON CONFLICT (name) DO NOTHING"
+)
 
 
 class SqlLeases:
@@ -21,24 +25,19 @@ class SqlLeases:
 
     def acquire(self, name: str, *, ttl: timedelta) -> Lease | None:
         with writing(self._engine) as connection:
-            now = now_ms(connection)
-            expires = now + int(ttl.total_seconds() * 1000)
-            statement = leases.select().where(leases.c.name == name)
-            if connection.dialect.name != "sqlite":
-                statement = statement.with_for_update()
-            row = connection.execute(statement).one_or_none()
-            if row is None:
-                connection.execute(leases.insert().values(name=name, holder=self._holder, fence=1, expires_ms=expires))
-                return Lease(name, self._holder, 1)
+            # Two that ask first of all at once must both find a row: one of them gets None, never an error.
+            connection.execute(NEW, {"name": name})
+            row = connection.execute(leases.select().where(leases.c.name == name).with_for_update()).one()
+            now = now_ms(connection)  # only now: we may have waited for the row
             if row.expires_ms > now:
                 return None
-            fence = int(row.fence) + 1
+            lease = Lease(name, self._holder, int(row.fence) + 1)
             connection.execute(
                 leases.update()
                 .where(leases.c.name == name)
-                .values(holder=self._holder, fence=fence, expires_ms=expires)
+                .values(holder=lease.holder, fence=lease.fence, expires_ms=now + int(ttl.total_seconds() * 1000))
             )
-            return Lease(name, self._holder, fence)
+            return lease
 
     def renew(self, lease: Lease, *, ttl: timedelta) -> None:
         self._set_expiry(lease, ttl)

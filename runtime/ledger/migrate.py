@@ -18,7 +18,7 @@ def upgrade(engine: Engine) -> None:
 
     Raises WrongConfiguration when the ledger is newer than this code.
     """
-    with translated():
+    with translated(engine):
         found = _revision(engine)
         if found == NEWEST:
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from datetime import timedelta
 
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, case, func, select
 
 from payments.ports import Message
 from runtime.ledger.engine import now_ms, translated, writing
@@ -70,23 +70,23 @@ class LedgerQueue:
             )
 
     def depth(self, queue: str) -> tuple[int, int]:
-        with translated(), self._engine.connect() as connection:
+        with translated(self._engine), self._engine.connect() as connection:
             flying = notices.c.receipt != ""
             hidden = notices.c.visible_ms > now_ms(connection)
-            count = select(func.count()).where(notices.c.queue == queue)
-            total = int(connection.execute(count).scalar_one())
-            in_flight = int(connection.execute(count.where(flying, hidden)).scalar_one())
-            return total - in_flight, in_flight
+            # One statement: between two, a message could leave one count and enter the other.
+            counts = select(func.count(), func.count(case((flying & hidden, 1)))).where(notices.c.queue == queue)
+            total, in_flight = connection.execute(counts).one()
+            return int(total) - int(in_flight), int(in_flight)
 
     def queues_waiting(self) -> list[str]:
         """Queues that hold a visible message: one look for a worker that serves many."""
-        with translated(), self._engine.connect() as connection:
+        with translated(self._engine), self._engine.connect() as connection:
             statement = select(notices.c.queue).where(notices.c.visible_ms <= now_ms(connection)).distinct()
             return [str(row.queue) for row in connection.execute(statement)]
 
     def queues_busy(self) -> set[str]:
         """Queues that hold any message, visible, delayed or in flight."""
-        with translated(), self._engine.connect() as connection:
+        with translated(self._engine), self._engine.connect() as connection:
             return {str(row.queue) for row in connection.execute(select(notices.c.queue).distinct())}
 
     def release_held(self, holder_prefix: str) -> None:
@@ -99,6 +99,6 @@ class LedgerQueue:
             )
 
     def _anything(self, queue: str) -> bool:
-        with translated(), self._engine.connect() as connection:
+        with translated(self._engine), self._engine.connect() as connection:
             statement = select(notices.c.id).where(notices.c.queue == queue, notices.c.visible_ms <= now_ms(connection))
             return connection.execute(statement.limit(1)).first() is not None

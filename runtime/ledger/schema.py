@@ -6,22 +6,23 @@ Migrations state the same tables once more, by hand: a test proves that both agr
 from __future__ import annotations
 
 import typing
+from collections.abc import Callable
 from dataclasses import fields
 from datetime import date, datetime
 from types import NoneType
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, Date, Index, Integer, MetaData, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Date, Index, Integer, MetaData, Table
 from sqlalchemy.types import TypeEngine
 
 from payments import records
 from payments.books import Total
-from runtime.ledger.types import JsonText, TotalText, UtcTime
+from runtime.ledger.types import JsonText, TotalText, UtcTime, plain_text
 
 metadata = MetaData()
 
-_TYPES: dict[Any, type[TypeEngine[Any]]] = {
-    str: Text,
+_TYPES: dict[Any, Callable[[], TypeEngine[Any]]] = {
+    str: plain_text,
     int: BigInteger,
     bool: Boolean,
     date: Date,
@@ -76,21 +77,21 @@ Index("ix_mismatches_file", TABLES[records.Mismatch].c.file_id)
 audit = Table(
     "audit",
     metadata,
-    Column("chain", Text, primary_key=True),
+    Column("chain", plain_text(), primary_key=True),
     Column("seq", BigInteger, primary_key=True),
     Column("recorded_at", UtcTime(), nullable=False),
-    Column("actor", Text, nullable=False),
-    Column("act", Text, nullable=False),
-    Column("body", Text, nullable=False),
-    Column("previous", Text, nullable=False),
-    Column("hash", Text, nullable=False),
+    Column("actor", plain_text(), nullable=False),
+    Column("act", plain_text(), nullable=False),
+    Column("body", plain_text(), nullable=False),
+    Column("previous", plain_text(), nullable=False),
+    Column("hash", plain_text(), nullable=False),
 )
 
 leases = Table(
     "leases",
     metadata,
-    Column("name", Text, primary_key=True),
-    Column("holder", Text, nullable=False),
+    Column("name", plain_text(), primary_key=True),
+    Column("holder", plain_text(), nullable=False),
     Column("fence", BigInteger, nullable=False),
     Column("expires_ms", BigInteger, nullable=False),  # by the database's clock, since 1970
 )
@@ -99,11 +100,11 @@ notices = Table(
     "notices",
     metadata,
     Column("id", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
-    Column("queue", Text, nullable=False),
-    Column("body", Text, nullable=False),
+    Column("queue", plain_text(), nullable=False),
+    Column("body", plain_text(), nullable=False),
     Column("visible_ms", BigInteger, nullable=False),
     Column("receives", Integer, nullable=False),
-    Column("receipt", Text, nullable=False),
+    Column("receipt", plain_text(), nullable=False),
     Index("ix_notices_queue", "queue", "visible_ms"),
 )
 

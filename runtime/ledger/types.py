@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import DateTime, Dialect, Text
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from payments.books import Total
 
@@ -15,6 +15,11 @@ from payments.books import Total
 def canonical_json(value: Any) -> str:
     """One text for one value: sorted keys, no blanks. What is hashed and what is stored."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def plain_text() -> TypeEngine[str]:
+    """Text that is ordered by its code points on every database: what is planned in an order must not depend on a locale."""
+    return Text(collation="C").with_variant(Text(), "sqlite")
 
 
 class UtcTime(TypeDecorator[datetime]):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from local.demo import acquirer as acquirer_apart
-from runtime.wiring import World
+from runtime import aws
 from tests import service_runner as runner
 from tests.servers.process import free_port
 
@@ -19,7 +19,8 @@ KILLS, KILLS_S3 = 30, 8
 SEED = 20_260_302
 RUN_S_MAX = 240.0
 LOOK_S = 0.01
-JITTER_S = 0.25
+JITTER_S = 0.1
+AT_WORK_SHARE = 0.8
 Kill = Callable[[runner.Service, random.Random], bool]
 
 
@@ -34,12 +35,12 @@ class Undisturbed:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Undisturbed]:
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     base, port = tmp_path_factory.mktemp("kill"), free_port()
     demo = runner.prepared(base / "demo")
     directory = runner.copied(demo, base / "undisturbed", port)
     runner.run_to_end(directory)
-    yield Undisturbed(demo, port, directory, runner.progress(directory))
+    return Undisturbed(demo, port, directory, runner.progress(directory))
 
 
 def the_service(service: runner.Service, _random: random.Random) -> bool:
@@ -71,16 +72,75 @@ def disturbed_run(directory: Path, steps: int, kills: int, seed: int, kill: Kill
         service = runner.Service(directory)
         try:
             while not runner.at_end(directory):
-                assert time.monotonic() < deadline, f"{done} kills, then:\n{service.said()[-3000:]}"
+                assert time.monotonic() < deadline, f"after {done} kills it does not end:\n{service.said()[-3000:]}"
                 assert service.process.poll() is None, service.said()[-3000:]
-                if done < len(moments) and runner.progress(directory) >= moments[done]:
+                if done < kills and runner.progress(directory) >= moments[done]:
                     time.sleep(seeded.random() * JITTER_S)
-                    again, done = kill(service, seeded), done + 1
-                    service = runner.Service(directory) if again else service
-                    runner.settle(service, seeded)
+                    if kill(service, seeded):
+                        service = runner.Service(directory)
+                    done += 1
+                    _await_work(directory, service, seeded)
                 time.sleep(LOOK_S)
             assert service.stop() == 0
         finally:
             if service.process.poll() is None:
                 service.kill()
     return done
+
+
+def _await_work(directory: Path, service: runner.Service, seeded: random.Random) -> None:
+    """Most kills come after the service did something since the last one; some meet it while it starts."""
+    before = runner.progress(directory), runner.ticks(directory)
+    if seeded.random() < AT_WORK_SHARE:
+        runner.until(
+            lambda: (
+                (runner.progress(directory), runner.ticks(directory)) != before
+                or service.process.poll() is not None
+                or runner.at_end(directory)
+            ),
+            "the service to go on after a kill",
+            30,
+        )
+
+
+def assert_same(directory: Path, undisturbed: Undisturbed) -> None:
+    """Everything that the run left equals what the undisturbed one left."""
+    assert runner.audit_faults(directory) == []
+    found, wanted = runner.objects(directory), runner.objects(undisturbed.directory)
+    assert {key for key in found.keys() | wanted.keys() if found.get(key) != wanted.get(key)} == set()
+    assert runner.placed(directory) == runner.sealed(directory) == runner.placed(undisturbed.directory)
+    assert runner.answered(directory) == runner.answered(undisturbed.directory)
+    books = runner.books(directory)
+    assert books == runner.books(undisturbed.directory)
+    assert books["ties"] is True
+    assert runner.processes_of(directory) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kill", [the_service, either], ids=["service", "service-or-worker"])
+def test_kills_leave_what_an_undisturbed_run_leaves(undisturbed: Undisturbed, tmp_path: Path, kill: Kill) -> None:
+    """Killed and restarted at thirty seeded moments, the service sends every file once and leaves the same bytes and books."""
+    directory = runner.copied(undisturbed.demo, tmp_path / "killed", undisturbed.port)
+    assert disturbed_run(directory, undisturbed.steps, KILLS, SEED, kill) == KILLS
+    assert_same(directory, undisturbed)
+
+
+@pytest.mark.slow
+def test_kills_with_objects_on_s3(undisturbed: Undisturbed, tmp_path: Path, moto_endpoint: str) -> None:
+    """With every object on S3, a killed and restarted service leaves the same bytes as an undisturbed one on files."""
+    changes = {
+        **runner.FEW_POLLS,
+        'root = "file:store"': f'root = "s3://{bucket(moto_endpoint)}/demo"\ns3_endpoint = "{moto_endpoint}"',
+    }
+    directory = runner.copied(undisturbed.demo, tmp_path / "s3", undisturbed.port, changes)
+    assert disturbed_run(directory, undisturbed.steps, KILLS_S3, SEED, the_service) == KILLS_S3
+    assert_same(directory, undisturbed)
+
+
+def bucket(endpoint: str) -> str:
+    """A new bucket."""
+    name = "tieout-killed"
+    client = aws.client("s3", endpoint=endpoint)
+    client.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    client.close()
+    return name

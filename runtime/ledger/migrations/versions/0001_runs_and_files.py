@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from runtime.ledger.types import JsonText, TotalText, UtcTime
+from runtime.ledger.types import JsonText, TotalText, UtcTime, plain_text
 
 revision = "0001"
 down_revision = None
@@ -25,14 +25,14 @@ def upgrade() -> None:
 def _runs() -> None:
     op.create_table(
         "runs",
-        sa.Column("source", sa.Text(), primary_key=True, nullable=False),
+        sa.Column("source", plain_text(), primary_key=True, nullable=False),
         sa.Column("ordinal", sa.BigInteger(), primary_key=True, nullable=False),
         sa.Column("business_date", sa.Date(), nullable=False),
-        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("state", plain_text(), nullable=False),
         sa.Column("lower", JsonText(), nullable=True),
         sa.Column("upper", JsonText(), nullable=False),
         sa.Column("opened_at", UtcTime(), nullable=False),
-        sa.Column("config_hash", sa.Text(), nullable=False),
+        sa.Column("config_hash", plain_text(), nullable=False),
         sa.Column("closed_at", UtcTime(), nullable=True),
         sa.Column("chunks", sa.BigInteger(), nullable=False),
         sa.Column("chunks_open", sa.BigInteger(), nullable=False),
@@ -40,7 +40,7 @@ def _runs() -> None:
         sa.Column("curated", TotalText(), nullable=False),
         sa.Column("quarantined", TotalText(), nullable=False),
         sa.Column("assembly", sa.BigInteger(), nullable=True),
-        sa.Column("note", sa.Text(), nullable=False),
+        sa.Column("note", plain_text(), nullable=False),
         sa.Column("revision", sa.BigInteger(), nullable=False),
     )
     op.create_index("ix_runs_state", "runs", ["state"])
@@ -49,20 +49,20 @@ def _runs() -> None:
 def _chunks() -> None:
     op.create_table(
         "chunks",
-        sa.Column("source", sa.Text(), primary_key=True, nullable=False),
+        sa.Column("source", plain_text(), primary_key=True, nullable=False),
         sa.Column("run", sa.BigInteger(), primary_key=True, nullable=False),
         sa.Column("ordinal", sa.BigInteger(), primary_key=True, nullable=False),
-        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("state", plain_text(), nullable=False),
         sa.Column("lower", JsonText(), nullable=True),
         sa.Column("upper", JsonText(), nullable=False),
         sa.Column("rows", sa.BigInteger(), nullable=False),
-        sa.Column("raw_sha256", sa.Text(), nullable=False),
-        sa.Column("curated_sha256", sa.Text(), nullable=False),
-        sa.Column("quarantine_sha256", sa.Text(), nullable=False),
+        sa.Column("raw_sha256", plain_text(), nullable=False),
+        sa.Column("curated_sha256", plain_text(), nullable=False),
+        sa.Column("quarantine_sha256", plain_text(), nullable=False),
         sa.Column("extracted", TotalText(), nullable=False),
         sa.Column("curated", TotalText(), nullable=False),
         sa.Column("quarantined", TotalText(), nullable=False),
-        sa.Column("note", sa.Text(), nullable=False),
+        sa.Column("note", plain_text(), nullable=False),
         sa.Column("revision", sa.BigInteger(), nullable=False),
     )
 
@@ -70,7 +70,7 @@ def _chunks() -> None:
 def _watermarks() -> None:
     op.create_table(
         "watermarks",
-        sa.Column("source", sa.Text(), primary_key=True, nullable=False),
+        sa.Column("source", plain_text(), primary_key=True, nullable=False),
         sa.Column("position", JsonText(), nullable=True),
         sa.Column("run", sa.BigInteger(), nullable=False),
         sa.Column("revision", sa.BigInteger(), nullable=False),
@@ -81,14 +81,14 @@ def _assemblies() -> None:
     op.create_table(
         "assemblies",
         sa.Column("ordinal", sa.BigInteger(), primary_key=True, nullable=False),
-        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("state", plain_text(), nullable=False),
         sa.Column("created_at", UtcTime(), nullable=False),
-        sa.Column("config_hash", sa.Text(), nullable=False),
+        sa.Column("config_hash", plain_text(), nullable=False),
         sa.Column("plan", JsonText(), nullable=False),
         sa.Column("outcomes", JsonText(), nullable=False),
         sa.Column("pool", TotalText(), nullable=False),
-        sa.Column("pool_sha256", sa.Text(), nullable=False),
-        sa.Column("index_sha256", sa.Text(), nullable=False),
+        sa.Column("pool_sha256", plain_text(), nullable=False),
+        sa.Column("index_sha256", plain_text(), nullable=False),
         sa.Column("revision", sa.BigInteger(), nullable=False),
     )
 
@@ -96,7 +96,7 @@ def _assemblies() -> None:
 def _sequences() -> None:
     op.create_table(
         "sequences",
-        sa.Column("name", sa.Text(), primary_key=True, nullable=False),
+        sa.Column("name", plain_text(), primary_key=True, nullable=False),
         sa.Column("next_value", sa.BigInteger(), nullable=False),
         sa.Column("revision", sa.BigInteger(), nullable=False),
     )
@@ -105,26 +105,26 @@ def _sequences() -> None:
 def _files() -> None:
     op.create_table(
         "files",
-        sa.Column("file_id", sa.Text(), primary_key=True, nullable=False),
-        sa.Column("acquirer", sa.Text(), nullable=False),
+        sa.Column("file_id", plain_text(), primary_key=True, nullable=False),
+        sa.Column("acquirer", plain_text(), nullable=False),
         sa.Column("business_date", sa.Date(), nullable=False),
-        sa.Column("window", sa.Text(), nullable=False),
+        sa.Column("window", plain_text(), nullable=False),
         sa.Column("split", sa.BigInteger(), nullable=False),
         sa.Column("generation", sa.BigInteger(), nullable=False),
         sa.Column("sequence", sa.BigInteger(), nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("format", sa.Text(), nullable=False),
-        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("name", plain_text(), nullable=False),
+        sa.Column("format", plain_text(), nullable=False),
+        sa.Column("state", plain_text(), nullable=False),
         sa.Column("assembly", sa.BigInteger(), nullable=False),
         sa.Column("created_at", UtcTime(), nullable=False),
-        sa.Column("config_hash", sa.Text(), nullable=False),
+        sa.Column("config_hash", plain_text(), nullable=False),
         sa.Column("total", TotalText(), nullable=False),
         sa.Column("size", sa.BigInteger(), nullable=False),
-        sa.Column("sha256", sa.Text(), nullable=False),
-        sa.Column("expected_sha256", sa.Text(), nullable=False),
-        sa.Column("held", sa.Text(), nullable=False),
+        sa.Column("sha256", plain_text(), nullable=False),
+        sa.Column("expected_sha256", plain_text(), nullable=False),
+        sa.Column("held", plain_text(), nullable=False),
         sa.Column("overdue", sa.Boolean(), nullable=False),
-        sa.Column("replaces", sa.Text(), nullable=False),
+        sa.Column("replaces", plain_text(), nullable=False),
         sa.Column("returned_in", sa.BigInteger(), nullable=True),
         sa.Column("attempts", sa.BigInteger(), nullable=False),
         sa.Column("next_attempt_at", UtcTime(), nullable=True),
@@ -133,8 +133,8 @@ def _files() -> None:
         sa.Column("matched", TotalText(), nullable=False),
         sa.Column("mismatched", TotalText(), nullable=False),
         sa.Column("awaiting", TotalText(), nullable=False),
-        sa.Column("matched_key", sa.Text(), nullable=False),
-        sa.Column("note", sa.Text(), nullable=False),
+        sa.Column("matched_key", plain_text(), nullable=False),
+        sa.Column("note", plain_text(), nullable=False),
         sa.Column("revision", sa.BigInteger(), nullable=False),
     )
     op.create_index("ix_files_acquirer_state", "files", ["acquirer", "state"])
@@ -144,14 +144,14 @@ def _files() -> None:
 def _attempts() -> None:
     op.create_table(
         "attempts",
-        sa.Column("file_id", sa.Text(), primary_key=True, nullable=False),
+        sa.Column("file_id", plain_text(), primary_key=True, nullable=False),
         sa.Column("attempt", sa.BigInteger(), primary_key=True, nullable=False),
-        sa.Column("state", sa.Text(), nullable=False),
-        sa.Column("temporary_name", sa.Text(), nullable=False),
-        sa.Column("holder", sa.Text(), nullable=False),
+        sa.Column("state", plain_text(), nullable=False),
+        sa.Column("temporary_name", plain_text(), nullable=False),
+        sa.Column("holder", plain_text(), nullable=False),
         sa.Column("started_at", UtcTime(), nullable=False),
         sa.Column("ended_at", UtcTime(), nullable=True),
-        sa.Column("error", sa.Text(), nullable=False),
+        sa.Column("error", plain_text(), nullable=False),
         sa.Column("revision", sa.BigInteger(), nullable=False),
     )
 
@@ -159,12 +159,12 @@ def _attempts() -> None:
 def _receipts() -> None:
     op.create_table(
         "receipts",
-        sa.Column("file_id", sa.Text(), primary_key=True, nullable=False),
+        sa.Column("file_id", plain_text(), primary_key=True, nullable=False),
         sa.Column("attempt", sa.BigInteger(), nullable=False),
-        sa.Column("remote_path", sa.Text(), nullable=False),
+        sa.Column("remote_path", plain_text(), nullable=False),
         sa.Column("size", sa.BigInteger(), nullable=False),
-        sa.Column("sha256", sa.Text(), nullable=False),
-        sa.Column("verified_by", sa.Text(), nullable=False),
-        sa.Column("host_key", sa.Text(), nullable=False),
+        sa.Column("sha256", plain_text(), nullable=False),
+        sa.Column("verified_by", plain_text(), nullable=False),
+        sa.Column("host_key", plain_text(), nullable=False),
         sa.Column("delivered_at", UtcTime(), nullable=False),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from runtime.ledger.types import JsonText, UtcTime
+from runtime.ledger.types import JsonText, UtcTime, plain_text
 
 revision = "0002"
 down_revision = "0001"
@@ -27,12 +27,12 @@ def upgrade() -> None:
 def _sightings() -> None:
     op.create_table(
         "sightings",
-        sa.Column("acquirer", sa.Text(), primary_key=True, nullable=False),
-        sa.Column("name", sa.Text(), primary_key=True, nullable=False),
+        sa.Column("acquirer", plain_text(), primary_key=True, nullable=False),
+        sa.Column("name", plain_text(), primary_key=True, nullable=False),
         sa.Column("size", sa.BigInteger(), nullable=False),
         sa.Column("modified_s", sa.BigInteger(), nullable=False),
-        sa.Column("state", sa.Text(), nullable=False),
-        sa.Column("sha256", sa.Text(), nullable=False),
+        sa.Column("state", plain_text(), nullable=False),
+        sa.Column("sha256", plain_text(), nullable=False),
         sa.Column("revision", sa.BigInteger(), nullable=False),
     )
 
@@ -40,21 +40,21 @@ def _sightings() -> None:
 def _results() -> None:
     op.create_table(
         "results",
-        sa.Column("acquirer", sa.Text(), primary_key=True, nullable=False),
-        sa.Column("sha256", sa.Text(), primary_key=True, nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("acquirer", plain_text(), primary_key=True, nullable=False),
+        sa.Column("sha256", plain_text(), primary_key=True, nullable=False),
+        sa.Column("name", plain_text(), nullable=False),
+        sa.Column("key", plain_text(), nullable=False),
         sa.Column("business_date", sa.Date(), nullable=False),
         sa.Column("size", sa.BigInteger(), nullable=False),
         sa.Column("collected_at", UtcTime(), nullable=False),
-        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("state", plain_text(), nullable=False),
         sa.Column("lines", sa.BigInteger(), nullable=False),
         sa.Column("control", sa.BigInteger(), nullable=False),
         sa.Column("events", sa.BigInteger(), nullable=False),
         sa.Column("unreadable", sa.BigInteger(), nullable=False),
-        sa.Column("reported_sha256", sa.Text(), nullable=False),
+        sa.Column("reported_sha256", plain_text(), nullable=False),
         sa.Column("reconciled", sa.Boolean(), nullable=False),
-        sa.Column("note", sa.Text(), nullable=False),
+        sa.Column("note", plain_text(), nullable=False),
         sa.Column("revision", sa.BigInteger(), nullable=False),
     )
     op.create_index("ix_results_state", "results", ["acquirer", "state"])
@@ -63,9 +63,9 @@ def _results() -> None:
 def _result_books() -> None:
     op.create_table(
         "result_books",
-        sa.Column("acquirer", sa.Text(), primary_key=True, nullable=False),
-        sa.Column("sha256", sa.Text(), primary_key=True, nullable=False),
-        sa.Column("file_id", sa.Text(), primary_key=True, nullable=False),
+        sa.Column("acquirer", plain_text(), primary_key=True, nullable=False),
+        sa.Column("sha256", plain_text(), primary_key=True, nullable=False),
+        sa.Column("file_id", plain_text(), primary_key=True, nullable=False),
         sa.Column("applied", sa.BigInteger(), nullable=False),
         sa.Column("unknown", sa.BigInteger(), nullable=False),
         sa.Column("duplicate", sa.BigInteger(), nullable=False),
@@ -78,24 +78,24 @@ def _result_books() -> None:
 def _mismatches() -> None:
     op.create_table(
         "mismatches",
-        sa.Column("id", sa.Text(), primary_key=True, nullable=False),
-        sa.Column("acquirer", sa.Text(), nullable=False),
+        sa.Column("id", plain_text(), primary_key=True, nullable=False),
+        sa.Column("acquirer", plain_text(), nullable=False),
         sa.Column("business_date", sa.Date(), nullable=False),
-        sa.Column("kind", sa.Text(), nullable=False),
-        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("kind", plain_text(), nullable=False),
+        sa.Column("state", plain_text(), nullable=False),
         sa.Column("opened_at", UtcTime(), nullable=False),
         sa.Column("updated_at", UtcTime(), nullable=False),
-        sa.Column("file_id", sa.Text(), nullable=False),
-        sa.Column("payment_id", sa.Text(), nullable=False),
-        sa.Column("reference", sa.Text(), nullable=False),
-        sa.Column("result_sha256", sa.Text(), nullable=False),
+        sa.Column("file_id", plain_text(), nullable=False),
+        sa.Column("payment_id", plain_text(), nullable=False),
+        sa.Column("reference", plain_text(), nullable=False),
+        sa.Column("result_sha256", plain_text(), nullable=False),
         sa.Column("expected_minor", sa.BigInteger(), nullable=True),
         sa.Column("reported_minor", sa.BigInteger(), nullable=True),
-        sa.Column("currency", sa.Text(), nullable=False),
-        sa.Column("direction", sa.Text(), nullable=False),
+        sa.Column("currency", plain_text(), nullable=False),
+        sa.Column("direction", plain_text(), nullable=False),
         sa.Column("detail", JsonText(), nullable=False),
         sa.Column("closed_at", UtcTime(), nullable=True),
-        sa.Column("assignee", sa.Text(), nullable=False),
+        sa.Column("assignee", plain_text(), nullable=False),
         sa.Column("revision", sa.BigInteger(), nullable=False),
     )
     op.create_index("ix_mismatches_file", "mismatches", ["file_id"])
@@ -106,10 +106,10 @@ def _mismatches() -> None:
 def _decisions() -> None:
     op.create_table(
         "decisions",
-        sa.Column("id", sa.Text(), primary_key=True, nullable=False),
-        sa.Column("subject", sa.Text(), nullable=False),
-        sa.Column("act", sa.Text(), nullable=False),
-        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("id", plain_text(), primary_key=True, nullable=False),
+        sa.Column("subject", plain_text(), nullable=False),
+        sa.Column("act", plain_text(), nullable=False),
+        sa.Column("actor", plain_text(), nullable=False),
         sa.Column("verified", sa.Boolean(), nullable=False),
         sa.Column("decided_at", UtcTime(), nullable=False),
         sa.Column("detail", JsonText(), nullable=False),
@@ -119,7 +119,7 @@ def _decisions() -> None:
 def _firings() -> None:
     op.create_table(
         "firings",
-        sa.Column("name", sa.Text(), primary_key=True, nullable=False),
+        sa.Column("name", plain_text(), primary_key=True, nullable=False),
         sa.Column("fired_at", UtcTime(), nullable=False),
         sa.Column("revision", sa.BigInteger(), nullable=False),
     )
@@ -128,22 +128,22 @@ def _firings() -> None:
 def _audit() -> None:
     op.create_table(
         "audit",
-        sa.Column("chain", sa.Text(), primary_key=True, nullable=False),
+        sa.Column("chain", plain_text(), primary_key=True, nullable=False),
         sa.Column("seq", sa.BigInteger(), primary_key=True, nullable=False),
         sa.Column("recorded_at", UtcTime(), nullable=False),
-        sa.Column("actor", sa.Text(), nullable=False),
-        sa.Column("act", sa.Text(), nullable=False),
-        sa.Column("body", sa.Text(), nullable=False),
-        sa.Column("previous", sa.Text(), nullable=False),
-        sa.Column("hash", sa.Text(), nullable=False),
+        sa.Column("actor", plain_text(), nullable=False),
+        sa.Column("act", plain_text(), nullable=False),
+        sa.Column("body", plain_text(), nullable=False),
+        sa.Column("previous", plain_text(), nullable=False),
+        sa.Column("hash", plain_text(), nullable=False),
     )
 
 
 def _leases() -> None:
     op.create_table(
         "leases",
-        sa.Column("name", sa.Text(), primary_key=True, nullable=False),
-        sa.Column("holder", sa.Text(), nullable=False),
+        sa.Column("name", plain_text(), primary_key=True, nullable=False),
+        sa.Column("holder", plain_text(), nullable=False),
         sa.Column("fence", sa.BigInteger(), nullable=False),
         sa.Column("expires_ms", sa.BigInteger(), nullable=False),
     )
@@ -159,11 +159,11 @@ def _notices() -> None:
             autoincrement=True,
             nullable=False,
         ),
-        sa.Column("queue", sa.Text(), nullable=False),
-        sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("queue", plain_text(), nullable=False),
+        sa.Column("body", plain_text(), nullable=False),
         sa.Column("visible_ms", sa.BigInteger(), nullable=False),
         sa.Column("receives", sa.Integer(), nullable=False),
-        sa.Column("receipt", sa.Text(), nullable=False),
+        sa.Column("receipt", plain_text(), nullable=False),
     )
     op.create_index("ix_notices_queue", "notices", ["queue", "visible_ms"])
 

@@ -1,0 +1,167 @@
+"""The page: FastAPI routes over the ledger, read-only, server-rendered, without a line of script."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+
+from dashboard.filters import KINDS, PAGE_ROWS, STATES, Filters, WrongFilter
+from dashboard.guard import HEADERS, Guard
+from dashboard.templating import FOLDER, environment
+from dashboard.views import audit_trail, books
+from payments.errors import TieoutError, TryAgain
+from payments.keys import file_chain, run_chain
+from payments.records import Mismatch
+from reconciliation.facts import file_facts, run_facts
+from reconciliation.statement import statement
+
+if TYPE_CHECKING:
+    from runtime.wiring import World
+
+NAME_MAX = 200
+
+
+def create_app(world: World) -> FastAPI:
+    """The page over one world. It only ever looks: no route changes anything."""
+    # No generated documentation pages: they load scripts from elsewhere.
+    app = FastAPI(title="Tieout", docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(Guard, host=world.configuration.dashboard.host)
+    app.mount("/static", StaticFiles(directory=FOLDER / "static"), name="static")
+    pages = Pages(world)
+    for path, page in (
+        ("/", pages.books),
+        ("/mismatches", pages.mismatches),
+        ("/mismatches/{mismatch_id}", pages.mismatch),
+        ("/files/{file_id}", pages.file),
+        ("/runs/{source}/{ordinal}", pages.run),
+        ("/status.json", pages.status),
+        ("/healthz", pages.health),
+    ):
+        app.add_api_route(path, page, methods=["GET"], response_model=None)
+    app.add_exception_handler(HTTPException, pages.refused)
+    app.add_exception_handler(TieoutError, pages.troubled)
+    app.add_exception_handler(Exception, pages.failed)
+    return app
+
+
+class Pages:
+    """One method per page; each takes one consistent look at the ledger."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._templates = environment()
+
+    def books(self) -> Response:
+        now = self._world.clock.now()
+        with self._world.ledger.look() as tx:
+            found = books(tx, self._world.configuration, now)
+        return self._render("books.html", **found)
+
+    def mismatches(self, request: Request) -> Response:
+        given = {name: request.query_params.get(name, "")[:NAME_MAX] for name in Filters.__slots__}
+        try:
+            filters = Filters(**given)
+        except WrongFilter as error:
+            return self._problem(400, "This list cannot be shown", str(error))
+        with self._world.ledger.look() as tx:
+            rows = tx.mismatches.find(order="id", limit=PAGE_ROWS, after=filters.after or None, **filters.where)
+            count = tx.mismatches.count(**filters.where)
+        more = filters.behind(rows[-1].id) if len(rows) == PAGE_ROWS else ""
+        acquirers = [each.name for each in self._world.configuration.acquirer]
+        return self._render(
+            "mismatches.html",
+            filters=filters,
+            rows=rows,
+            count=count,
+            more=more,
+            kinds=KINDS,
+            states=STATES,
+            acquirers=acquirers,
+        )
+
+    def mismatch(self, mismatch_id: str) -> Response:
+        with self._world.ledger.look() as tx:
+            found = tx.mismatches.get(mismatch_id[:NAME_MAX])
+            file = tx.files.get(found.file_id) if found is not None and found.file_id else None
+            sha = "" if found is None else found.result_sha256
+            result = tx.results.get(found.acquirer, sha) if found is not None and sha else None
+        if found is None:
+            return self._problem(404, "There is no such mismatch", "/mismatches lists them all.")
+        return self._render("mismatch.html", mismatch=found, file=file, result=result, compared=compared(found))
+
+    def file(self, file_id: str) -> Response:
+        with self._world.ledger.look() as tx:
+            file = tx.files.get(file_id[:NAME_MAX])
+            if file is None:
+                return self._problem(404, "There is no such file", "The first page lists the newest ones.")
+            facts = file_facts(tx, file)
+            audit, cut = audit_trail(tx, file_chain(file.file_id))
+        return self._render("file.html", facts=facts, file=file, audit=audit, audit_cut=cut)
+
+    def run(self, source: str, ordinal: str) -> Response:
+        number = int(ordinal) if ordinal.isascii() and ordinal.isdigit() and len(ordinal) < 12 else 0
+        with self._world.ledger.look() as tx:
+            run = tx.runs.get(source[:NAME_MAX], number)
+            if run is None:
+                return self._problem(404, "There is no such run", "The first page lists the newest ones.")
+            facts = run_facts(tx, run)
+            audit, cut = audit_trail(tx, run_chain(run.source, run.ordinal))
+        return self._render("run.html", facts=facts, run=run, audit=audit, audit_cut=cut)
+
+    def status(self) -> Response:
+        """The object of `tieout status --json`."""
+        with self._world.ledger.look() as tx:
+            return JSONResponse(statement(tx).to_json())
+
+    def health(self) -> Response:
+        """200 as long as the ledger answers."""
+        with self._world.ledger.look() as tx:
+            tx.firings.count()
+        return JSONResponse({"status": "ok"})
+
+    def refused(self, _request: Request, error: Exception) -> Response:
+        status = error.status_code if isinstance(error, HTTPException) else 400
+        return self._problem(status, "There is no such page" if status == 404 else "This cannot be done here", "")
+
+    def troubled(self, _request: Request, error: Exception) -> Response:
+        step = error.next_step if isinstance(error, TieoutError) else ""
+        status = 503 if isinstance(error, TryAgain) else 500
+        return self._problem(status, "The ledger cannot be read now", f"{error} {step}".strip())
+
+    def failed(self, _request: Request, _error: Exception) -> Response:
+        # An exception that nobody expected may hold anything in its text: the log names its type and place (I7).
+        return self._problem(500, "This page could not be made", "The service log says what happened.")
+
+    def _render(self, template: str, *, status: int = 200, **values: Any) -> Response:
+        is_virtual = self._world.configuration.clock.start is not None
+        values = {"now": self._world.clock.now(), "is_virtual": is_virtual, **values}
+        return HTMLResponse(self._templates.get_template(template).render(values), status)
+
+    def _problem(self, status: int, title: str, text: str) -> Response:
+        # This page asks nothing of the ledger, which may be the problem; and it is guarded also where it leaves last.
+        body = self._templates.get_template("problem.html").render(title=title, text=text, now=None, is_virtual=False)
+        return HTMLResponse(body, status, headers=HEADERS)
+
+
+def compared(mismatch: Mismatch) -> list[tuple[str, str, str]]:
+    """(field, expected, reported) of what the record holds on both sides; amounts in minor units as text."""
+    detail = mismatch.detail
+    pairs = [
+        ("amount", mismatch.expected_minor, mismatch.reported_minor),
+        ("currency", mismatch.currency if mismatch.expected_minor is not None else None, detail.get("reported_currency")),
+        (
+            "direction",
+            mismatch.direction if mismatch.expected_minor is not None else None,
+            detail.get("reported_direction"),
+        ),
+    ]
+    return [
+        (name, "" if ours is None else str(ours), "" if theirs is None else str(theirs))
+        for name, ours, theirs in pairs
+        if ours is not None or theirs is not None
+    ]

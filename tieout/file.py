@@ -1,0 +1,120 @@
+"""tieout file NAME: shows one outbound file, holds or releases it, takes it back, or sends its payments again."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from payments.records import OutboundFile
+    from runtime.wiring import World
+    from transfer.acts import Acted
+
+HELP = "show, hold, release, cancel or redeliver one outbound file"
+ACTIONS = ("show", "hold", "release", "cancel", "redeliver", "not-received")
+WAKES = {"release": "deliver", "not-received": "deliver", "redeliver": "assemble"}
+"""Which queue is woken after which act."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="file name or file_id")
+    parser.add_argument("action", choices=ACTIONS, nargs="?", default="show")
+    parser.add_argument("--why", default="", metavar="TEXT", help="the reason, kept with the decision")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    from local.router import local_world
+
+    world = local_world(args.config)
+    if args.action == "show":
+        return _show(world, args)
+    acted = _act(world, args.action, args.name, args.why)
+    if acted.done and args.action in WAKES:
+        _wake(world, WAKES[args.action], acted.file.acquirer)
+    return _say(args, acted)
+
+
+def _act(world: World, action: str, name: str, why: str) -> Acted:
+    """The act, by the operating-system user."""
+    from runtime.actor import operating_system_user
+    from transfer import acts
+
+    ports, actor = acts.ActPorts(world.ledger, world.clock), operating_system_user()
+    match action:
+        case "hold":
+            return acts.hold(ports, name, actor, why)
+        case "release":
+            return acts.release(ports, name, actor, why)
+        case "cancel":
+            return acts.cancel(ports, name, actor, why)
+        case "redeliver":
+            return acts.redeliver(ports, name, actor, why)
+        case _:
+            return acts.not_received(ports, name, actor, why)
+
+
+def _wake(world: World, queue: str, acquirer: str) -> None:
+    from runtime.wakes import wake
+
+    world.queue.send(queue, wake("" if queue == "assemble" else acquirer))
+
+
+def _say(args: argparse.Namespace, acted: Acted) -> int:
+    from tieout.show import print_json
+
+    if args.json:
+        print_json({"done": acted.done, "action": args.action, **as_json(acted.file)})
+    elif acted.done:
+        print(f"{acted.file.name}: {args.action} done; it is {acted.file.state}{' and held' if acted.file.held else ''}")
+    else:
+        print(f"{acted.file.name}: {args.action} proposed; it happens when a different person gives the same command")
+    return 0
+
+
+def _show(world: World, args: argparse.Namespace) -> int:
+    from tieout.show import clean, print_json, sums, table
+    from transfer.acts import find_file
+
+    with world.ledger.begin() as tx:
+        file = find_file(tx, args.name)
+        attempts = tx.attempts.find(file_id=file.file_id)
+        receipt = tx.receipts.get(file.file_id)
+        decisions = tx.decisions.find(subject=file.file_id, order="decided_at")
+    if args.json:
+        print_json(
+            as_json(file)
+            | {"attempt_list": [_plain(each) for each in attempts], "receipt": _plain(receipt) if receipt else None}
+            | {"decisions": [_plain(each) for each in decisions]}
+        )
+        return 0
+    shown = {name: value for name, value in as_json(file).items() if not isinstance(value, dict)}
+    print("\n".join(f"{name:16} {clean(str(value))}" for name, value in shown.items() if value not in ("", None)))
+    rows = [
+        (name, f"{total.count:,}", sums(total.amount_minor))
+        for name, total in (
+            ("total", file.total),
+            ("matched", file.matched),
+            ("mismatched", file.mismatched),
+            ("awaiting", file.awaiting),
+        )
+    ]
+    print("\n" + table(("BOOKS", "PAYMENTS", "SUMS"), rows))
+    if attempts:
+        tries = [(each.attempt, each.state, each.started_at, each.error) for each in attempts]
+        print("\n" + table(("ATTEMPT", "STATE", "STARTED", "ERROR"), tries))
+    if decisions:
+        acts = [(each.act, each.detail["step"], each.actor, each.decided_at, each.detail["why"]) for each in decisions]
+        print("\n" + table(("ACT", "STEP", "WHO", "WHEN", "WHY"), acts))
+    return 0
+
+
+def as_json(file: OutboundFile) -> dict[str, Any]:
+    """The record with times and dates as text and totals as count and sums."""
+    totals = ("total", "matched", "mismatched", "awaiting")
+    return _plain(file) | {name: getattr(file, name).to_json() for name in totals}
+
+
+def _plain(record: Any) -> dict[str, Any]:
+    return {name: value.isoformat() if hasattr(value, "isoformat") else value for name, value in asdict(record).items()}
