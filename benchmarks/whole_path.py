@@ -63,7 +63,7 @@ def main() -> int:
         ROOT = Path(folder) / "demo"
         prepare(ROOT, payments=args.payments, seed=args.seed, delays="none")
         config = ROOT / "tieout.toml"
-        text = re.sub(r"^end = \S+", "end = 2026-03-02T07:45:00Z", config.read_text(), flags=re.M)
+        text = re.sub(r"^end = \S+", "end = 2026-03-02T07:45:00Z", config.read_text(), flags=re.MULTILINE)
         config.write_text(text)
         watcher = Watcher()
         watcher.start()
@@ -75,8 +75,10 @@ def main() -> int:
                     marks["extract"] = time.perf_counter()
                 if "assembled" not in marks and tx.runs.count(state="assembled"):
                     marks["assembled"] = time.perf_counter()
-                if "delivered" not in marks and tx.files.count() and not tx.files.count(
-                    state=("planned", "sealed", "delivering")
+                if (
+                    "delivered" not in marks
+                    and tx.files.count()
+                    and not tx.files.count(state=("planned", "sealed", "delivering"))
                 ):
                     marks["delivered"] = time.perf_counter()
                 if tx.results.count() and not tx.results.count(reconciled=False):

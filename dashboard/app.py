@@ -14,6 +14,7 @@ from dashboard.filters import KINDS, PAGE_ROWS, STATES, Filters, WrongFilter
 from dashboard.guard import HEADERS, Guard
 from dashboard.templating import FOLDER, environment
 from dashboard.views import audit_trail, books
+from payments.display import money
 from payments.errors import TieoutError, TryAgain
 from payments.keys import file_chain, run_chain
 from payments.records import Mismatch
@@ -149,19 +150,14 @@ class Pages:
 
 
 def compared(mismatch: Mismatch) -> list[tuple[str, str, str]]:
-    """(field, expected, reported) of what the record holds on both sides; amounts in minor units as text."""
+    """(field, expected, reported) of what the record holds of either side."""
     detail = mismatch.detail
-    pairs = [
-        ("amount", mismatch.expected_minor, mismatch.reported_minor),
-        ("currency", mismatch.currency if mismatch.expected_minor is not None else None, detail.get("reported_currency")),
-        (
-            "direction",
-            mismatch.direction if mismatch.expected_minor is not None else None,
-            detail.get("reported_direction"),
-        ),
+    is_ours, is_theirs = mismatch.expected_minor is not None, mismatch.reported_minor is not None
+    currency = str(detail.get("reported_currency") or mismatch.currency)
+    direction = str(detail.get("reported_direction") or mismatch.direction)
+    rows = [
+        ("amount", money(mismatch.expected_minor, mismatch.currency), money(mismatch.reported_minor, currency)),
+        ("currency", mismatch.currency if is_ours else "", currency if is_theirs else ""),
+        ("direction", mismatch.direction if is_ours else "", direction if is_theirs else ""),
     ]
-    return [
-        (name, "" if ours is None else str(ours), "" if theirs is None else str(theirs))
-        for name, ours, theirs in pairs
-        if ours is not None or theirs is not None
-    ]
+    return [row for row in rows if row[1] or row[2]]

@@ -20,7 +20,7 @@ from payments.leasing import TTL, drain
 from payments.ports import Clock, Lease, Ledger, ObjectStore, Transaction
 from payments.records import Assembly, OutboundFile, Run, Sequence_
 from payments.states import FileState
-from transfer.after_sealing import record_findings
+from transfer.after_sealing import close_of_file, record_findings
 from transfer.assembly_inputs import Inputs, gather, inputs_of_plan, is_pending, slices_of
 from transfer.fold import Folded, fold, latest_date
 from transfer.planning import Division, Numbers, business_date, divide, number_files
@@ -67,7 +67,7 @@ def _step(ports: AssemblePorts, lease: Lease) -> bool:
         for name, each in acquirers.items()
     }
     segments = [index_key(number) for number in range(1, inputs.ordinal)]
-    folded = fold(ports.store, slices, segments, limits, progress=renew)
+    folded = fold(ports.store, slices, segments, limits, gone_back=inputs.gone_back, progress=renew)
     division = divide(ports.store, slices, folded, acquirers)
     if planned is None:
         if not division.drafts and not inputs.runs and not inputs.returned:
@@ -130,7 +130,7 @@ def _commit(ports: AssemblePorts, inputs: Inputs, folded: Folded, division: Divi
             acquirers=acquirers,
             replaced={file.file_id: file for file in inputs.returned},
             usual={name: _usual(tx, name) for name in acquirers},
-            numbers=_numbers(tx, ports.configuration, inputs),
+            numbers=_numbers(tx, ports.configuration, inputs, {draft.replaces for draft in division.drafts}),
             config_hash=ports.config_hash,
         )
         _take_numbers(tx, files)
@@ -153,6 +153,7 @@ def _commit(ports: AssemblePorts, inputs: Inputs, folded: Folded, division: Divi
             _take_run(tx, run, inputs.ordinal)
         for file in inputs.returned:
             tx.files.change(file, returned_in=inputs.ordinal)
+            close_of_file(tx, file, inputs.created_at, "its payments went back; their newest versions were folded")
             tx.audit.append(file_chain(file.file_id), "rows_returned", {"assembly": inputs.ordinal})
         for file in files:
             tx.files.add(file)
@@ -180,8 +181,8 @@ def _usual(tx: Transaction, acquirer: str) -> list[int]:
     return [file.total.count for file in tx.files.find(acquirer=acquirer, order="-created_at", limit=20)]
 
 
-def _numbers(tx: Transaction, configuration: Configuration, inputs: Inputs) -> Numbers:
-    """Free numbers belong to files that never left, whose rows are back, and that nobody replaced."""
+def _numbers(tx: Transaction, configuration: Configuration, inputs: Inputs, replaced: set[str]) -> Numbers:
+    """Free numbers belong to files that never left, whose rows are back, and that nobody replaces."""
     following, free = {}, {}
     returned = {file.file_id for file in inputs.returned}
     for acquirer in configuration.acquirer:
@@ -189,10 +190,9 @@ def _numbers(tx: Transaction, configuration: Configuration, inputs: Inputs) -> N
         following[acquirer.name] = acquirer.sequence_first if record is None else record.next_value
         cancelled = tx.files.find(acquirer=acquirer.name, state=str(FileState.CANCELLED))
         held = {f.sequence for f in tx.files.find(acquirer=acquirer.name) if f.state != FileState.CANCELLED}
+        back = {f.sequence for f in cancelled if f.returned_in or f.file_id in returned}
         # The replacements of this very plan take their numbers by themselves.
-        free[acquirer.name] = sorted(
-            {f.sequence for f in cancelled if f.returned_in and f.file_id not in returned} - held
-        )
+        free[acquirer.name] = sorted(back - held - {f.sequence for f in cancelled if f.file_id in replaced})
     return Numbers(free, following)
 
 

@@ -14,7 +14,7 @@ from payments.config import Configuration
 from payments.keys import ChunkKey, index_key, pool_key
 from payments.ports import ObjectStore, Transaction
 from payments.records import Assembly, Chunk, OutboundFile, Run
-from payments.states import Outcome
+from payments.states import CLOSED_FILE_STATES, Outcome
 from payments.tables import INDEX
 from transfer.candidates import Slice, located, of_run
 from transfer.fold import latest_date
@@ -34,6 +34,7 @@ class Inputs:
     chunks: list[ChunkKey]
     returned: list[OutboundFile]
     previous_pool: Total
+    gone_back: frozenset[str]  # file_id of closed files whose rows an earlier assembly took back
 
 
 def is_pending(tx: Transaction, configuration: Configuration, now: datetime) -> bool:
@@ -54,14 +55,16 @@ def is_pending(tx: Transaction, configuration: Configuration, now: datetime) -> 
 def gather(tx: Transaction, now: datetime) -> Inputs:
     """The inputs of a new assembly."""
     last = next(iter(tx.assemblies.find(order="-ordinal", limit=1)), None)
+    ordinal = 1 if last is None else last.ordinal + 1
     runs = tx.runs.find(state="curated")
     return Inputs(
-        ordinal=1 if last is None else last.ordinal + 1,
+        ordinal=ordinal,
         created_at=now,
         runs=runs,
         chunks=_chunks(tx, runs),
         returned=tx.files.find(returned_in=RETURN_ASKED),
         previous_pool=Total() if last is None else last.pool,
+        gone_back=_gone_back(tx, ordinal),
     )
 
 
@@ -77,7 +80,14 @@ def inputs_of_plan(tx: Transaction, assembly: Assembly) -> Inputs:
         chunks=_chunks(tx, runs),
         returned=files,
         previous_pool=Total() if previous is None else previous.pool,
+        gone_back=_gone_back(tx, assembly.ordinal),
     )
+
+
+def _gone_back(tx: Transaction, ordinal: int) -> frozenset[str]:
+    """Not those of this very assembly, whether it is planned yet or not: its rows are among its candidates."""
+    closed = tx.files.find(state=tuple(str(state) for state in CLOSED_FILE_STATES))
+    return frozenset(file.file_id for file in closed if RETURN_ASKED < (file.returned_in or RETURN_ASKED) < ordinal)
 
 
 def _chunks(tx: Transaction, runs: list[Run]) -> list[ChunkKey]:

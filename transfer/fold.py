@@ -6,9 +6,10 @@ other (or an earlier assignment); only those are compared by value. A hash that 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -61,11 +62,13 @@ def fold(
     segments: Sequence[str],
     last_date: Mapping[str, date],
     *,
+    gone_back: Collection[str] = (),
     progress: Callable[[], None] = lambda: None,
 ) -> Folded:
     """Decide every row of `slices` against each other and against the index `segments` (keys, oldest first).
 
-    `last_date` is, per acquirer, the latest requested date that may be sent now.
+    `last_date` is, per acquirer, the latest requested date that may be sent now. `gone_back` are closed files (file_id)
+    whose rows an earlier assembly took back: having been in one of them is no assignment any more.
     """
     hashes = [_hashes(each.read(store, KEY_COLUMNS)) for each in slices]
     progress()
@@ -79,14 +82,17 @@ def fold(
     folded = Folded(codes=[])
     rows: list[tuple[int, int, Row]] = []
     start = 0
+    early: list[_Early] = []
     for number, each in enumerate(slices):
         table = each.read(store, ROW_COLUMNS)
-        folded.codes.append(_alone(table, last_date, folded.earliest))
+        folded.codes.append(_alone(table, last_date))
+        early.append(_early(table, folded.codes[-1]))
         mask = touching[start : start + len(table)]
         rows += _rows(table, np.flatnonzero(mask), each, number, start)
         start += len(table)
         progress()
-    folded.findings = fold_versions([row for _, _, row in rows], known.newest, known.assigned)
+    newest = {payment: each for payment, each in known.newest.items() if each.file_id not in gone_back}
+    folded.findings = fold_versions([row for _, _, row in rows], newest, known.assigned)
     for number, position, row in rows:
         if row.outcome:
             folded.codes[number][position] = _CODE[(row.outcome, row.reason)]
@@ -94,6 +100,8 @@ def fold(
             folded.twins[(number, position)] = row.twin
         if row.position in folded.findings.successors:
             folded.successors[(number, position)] = folded.findings.successors[row.position]
+    for codes, dates in zip(folded.codes, early, strict=True):
+        dates.add_to(folded.earliest, codes)
     return folded
 
 
@@ -119,6 +127,16 @@ class _Known:
     assigned: list[Assigned] = field(default_factory=list)
     newest: dict[str, Assigned] = field(default_factory=dict)
 
+    def add(self, row: Mapping[str, Any]) -> None:
+        """One row of the index, in the order in which the source gave the versions of a payment."""
+        payment = row["payment_id"]
+        if row["outcome"] == Outcome.ASSIGNED:
+            found = Assigned(payment, row["content_hash"], row["acquirer"], row["end_to_end_id"], row["file_id"])
+            self.assigned.append(found)
+            self.newest[payment] = found
+        elif payment in self.newest:
+            self.newest[payment] = replace(self.newest[payment], stopped=row["stopped"])
+
     def hashes(self) -> tuple[np.ndarray, np.ndarray]:
         ids = [hash(each.payment_id) for each in self.assigned]
         pairs = [hash((each.acquirer, each.reference)) for each in self.assigned]
@@ -132,13 +150,7 @@ def _from_index(store: ObjectStore, segments: Sequence[str], payments: np.ndarra
         ids, pairs = _hashes(batch)
         near = np.flatnonzero(_in_sorted(ids, payments) | _in_sorted(pairs, references))
         for row in batch.take(pa.array(near)).to_pylist():
-            if row["outcome"] != Outcome.ASSIGNED:
-                continue
-            found = Assigned(
-                row["payment_id"], row["content_hash"], row["acquirer"], row["end_to_end_id"], row["file_id"]
-            )
-            known.assigned.append(found)
-            known.newest[found.payment_id] = found
+            known.add(row)
     return known
 
 
@@ -157,7 +169,29 @@ def _in_sorted(values: np.ndarray, ordered: np.ndarray) -> np.ndarray:
     return found
 
 
-def _alone(table: pa.Table, last_date: Mapping[str, date], earliest: dict[str, date]) -> np.ndarray:
+@dataclass(frozen=True, slots=True)
+class _Early:
+    """The rows of one slice that are future dated: their positions, and per row what `earliest` needs."""
+
+    rows: np.ndarray
+    requested: np.ndarray
+    acquirers: np.ndarray
+
+    def add_to(self, earliest: dict[str, date], codes: np.ndarray) -> None:
+        """Only rows that stay in the pool for their date: others must not wake an assembly that has nothing to send."""
+        waiting = codes[self.rows] == _CODE[(Outcome.UNASSIGNED, PoolReason.FUTURE_DATED)]
+        for name in np.unique(self.acquirers[waiting]):
+            first = self.requested[waiting & (self.acquirers == name)].min().astype("datetime64[D]").item()
+            earliest[name] = min(first, earliest.get(name, first))
+
+
+def _early(table: pa.Table, codes: np.ndarray) -> _Early:
+    rows = np.flatnonzero(codes == _CODE[(Outcome.UNASSIGNED, PoolReason.FUTURE_DATED)])
+    kept = table.select(["requested_date", "acquirer"]).take(pa.array(rows))
+    return _Early(rows, kept["requested_date"].to_numpy(), kept["acquirer"].to_numpy(zero_copy_only=False))
+
+
+def _alone(table: pa.Table, last_date: Mapping[str, date]) -> np.ndarray:
     """Codes by the row's own values: stopped, future dated, or to be sent."""
     codes = np.zeros(len(table), np.int16)
     requested = table["requested_date"].to_numpy()
@@ -168,11 +202,7 @@ def _alone(table: pa.Table, last_date: Mapping[str, date], earliest: dict[str, d
         if limit is None:  # an acquirer that is no longer configured: its rows wait
             codes[mine] = _CODE[(Outcome.UNASSIGNED, PoolReason.WAITING)]
         else:
-            early = mine & (requested > limit)
-            codes[early] = _CODE[(Outcome.UNASSIGNED, PoolReason.FUTURE_DATED)]
-            if early.any():
-                first = requested[early].min().astype("datetime64[D]").item()
-                earliest[name] = min(first, earliest.get(name, first))
+            codes[mine & (requested > limit)] = _CODE[(Outcome.UNASSIGNED, PoolReason.FUTURE_DATED)]
     codes[table["stopped"].to_numpy(zero_copy_only=False)] = _CODE[(Outcome.WITHDRAWN, "")]
     return codes
 

@@ -31,7 +31,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Assigned:
-    """The newest earlier assignment of a payment."""
+    """An earlier assignment of a payment. `stopped`: the last that the source said since then is that it stopped it."""
 
     payment_id: str
     content_hash: bytes
@@ -55,8 +55,8 @@ class Findings:
 def fold_versions(rows: list[Row], earlier: Mapping[str, Assigned], holders: Iterable[Assigned]) -> Findings:
     """Set `outcome`, `reason` and `twin` of every row. Rows left without outcome may be sent.
 
-    `earlier` holds the newest assignment per payment_id, `holders` every earlier assignment that used one of the
-    references at hand. Pure but for the rows, which it fills in.
+    `earlier` holds the newest assignment per payment_id, unless its rows went back to an earlier assembly; `holders` every
+    earlier assignment that used one of the references at hand. Pure but for the rows, which it fills in.
     """
     findings = Findings()
     payments: dict[str, list[Row]] = {}
@@ -73,12 +73,15 @@ def fold_versions(rows: list[Row], earlier: Mapping[str, Assigned], holders: Ite
 
 def _newest(versions: list[Row], baseline: Assigned | None, findings: Findings) -> Row | None:
     """Walk the versions of one payment in order; the row that stands at the end, if any."""
-    returned_from = next((row.returned_from for row in versions if row.returned_from), "")
-    if returned_from:
+    returned = next((row for row in versions if row.returned_from), None)
+    stopped_since = returned is not None and baseline is not None and baseline.stopped
+    if returned is not None:
         baseline = None  # its file is closed and its rows are back: what was sealed binds nobody any more
     current: Row | None = None
     for row in versions:
-        if row.stopped:
+        if row.returned_from and stopped_since:
+            row.outcome = Outcome.SUPERSEDED  # by the stop row, which came while the file was out
+        elif row.stopped:
             if current is not None:
                 current.outcome = Outcome.SUPERSEDED
             row.outcome, current = Outcome.WITHDRAWN, None
@@ -101,8 +104,8 @@ def _newest(versions: list[Row], baseline: Assigned | None, findings: Findings) 
             findings.changed_after_sealed[current.payment_id] = baseline
             findings.reverted.pop(current.payment_id, None)
         return None
-    if current is not None and returned_from:
-        findings.successors[current.position] = returned_from
+    if current is not None and returned is not None and current.acquirer == returned.acquirer:
+        findings.successors[current.position] = returned.returned_from
     return current
 
 

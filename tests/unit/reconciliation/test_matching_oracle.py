@@ -20,7 +20,6 @@ from reconciliation.engine import open_engine
 from reconciliation.matching import Matched, Terms, Told, match_file
 
 NAMES = ("ours.csv", "id-ours", 5)
-POSITIVE = ["RCVD", "PDNG", "ACTC", "ACCP", "ACSP", "ACSC", "ACCC"]
 STAGE = {"RCVD": 1, "PDNG": 2, "ACTC": 3, "ACCP": 4, "ACWC": 4, "ACSP": 5, "ACSC": 6, "ACCC": 7}
 FINAL = ("ACTC", "ACCP", "ACSP", "ACSC", "ACCC")
 DAYS = (date(2026, 3, 2), date(2026, 3, 3))
@@ -325,7 +324,7 @@ def compared(matched: Matched, uses: dict[tuple[str, int], str]) -> tuple[dict[s
     return found, said | {key: "applied" for key, use in uses.items() if use == "applied"}
 
 
-QUIET = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUIET = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 PLAIN = Event(
     "A", "ACSC", 100, "EUR", "CRDT", DAYS[0], "X1", None, "id-ours", None, None, "TX", None, None, None
 )  # fmt: skip
