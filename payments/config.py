@@ -51,7 +51,6 @@ class Service(Section, frozen=True, kw_only=True):
     workers: Annotated[int, Meta(ge=1, le=64)] = 2
     receives_max: Annotated[int, Meta(ge=1, le=1000)] = 5
     sweep_every_s: Positive = 60
-    memory_limit_mb: Annotated[int, Meta(ge=128)] = 256
 
 
 class ClockSection(Section, frozen=True, kw_only=True):
@@ -208,9 +207,9 @@ class AcquirerSection(Section, frozen=True, kw_only=True):
 
 
 class ReconciliationSection(Section, frozen=True, kw_only=True):
-    """`memory_limit_mb` bounds the matching engine, which spills to disk above it."""
+    """`memory_limit_mb` is what matching may use: half of it for the engine, which spills to disk above that."""
 
-    memory_limit_mb: Annotated[int, Meta(ge=64)] = 256
+    memory_limit_mb: Annotated[int, Meta(ge=128)] = 512
     reference_days: Positive = 400
 
 

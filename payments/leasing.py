@@ -2,13 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
+from payments.errors import Busy, TryAgain
 from payments.ports import Lease, Leases
 
 TTL = timedelta(seconds=120)
 """How long a lease outlives a holder that died. Work renews it between its steps."""
+BEATS_PER_TTL = 4
+
+
+@contextmanager
+def kept(leases: Leases, lease: Lease) -> Iterator[None]:
+    """Renew the lease from a thread of its own meanwhile: one upload may take longer than a lease lasts.
+
+    A process that is dead or stopped renews nothing. Whether the lease is still ours is asked between steps, by renewing.
+    """
+    done = threading.Event()
+
+    def beat() -> None:
+        while not done.wait(TTL.total_seconds() / BEATS_PER_TTL):
+            try:
+                leases.renew(lease, ttl=TTL)
+            except Busy:
+                return
+            except TryAgain:
+                continue  # the ledger may be back before the lease has run out
+
+    thread = threading.Thread(target=beat, name=f"lease {lease.name}", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 def drain(leases: Leases, name: str, *, pending: Callable[[], bool], step: Callable[[Lease], bool]) -> bool:
@@ -23,9 +53,10 @@ def drain(leases: Leases, name: str, *, pending: Callable[[], bool], step: Calla
             return False
         progressed = False
         try:
-            while step(lease):
-                progressed = True
-                leases.renew(lease, ttl=TTL)
+            with kept(leases, lease):
+                while step(lease):
+                    progressed = True
+                    leases.renew(lease, ttl=TTL)
         finally:
             leases.release(lease)
         if not progressed:

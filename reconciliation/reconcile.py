@@ -27,6 +27,10 @@ from reconciliation.naming import Named, find_names
 EVER_LEFT = tuple(str(state) for state in FileState if state not in {FileState.PLANNED, FileState.CANCELLED})
 
 
+ENGINE_PART = 2
+"""The engine gets this part of the memory limit; the rest is for the rows of the file at hand."""
+
+
 @dataclass(frozen=True)
 class ReconcilePorts:
     """What reconcile needs of the world, for one acquirer."""
@@ -75,7 +79,7 @@ def _pass(ports: ReconcilePorts, lease: Lease) -> bool:
         fresh = tx.results.find(acquirer=name, state="read", reconciled=False)
         left = tx.files.find(acquirer=name, state=EVER_LEFT)
         touched = {file.file_id for file in overdue_files(tx, name, now)}
-    with open_engine(ports.spool, memory_limit_mb=ports.memory_limit_mb) as engine:
+    with open_engine(ports.spool, memory_limit_mb=ports.memory_limit_mb // ENGINE_PART) as engine:
         named = {result.sha256: _names(ports, engine, result, left) for result in fresh}
         with ports.ledger.begin() as tx:
             for result in fresh:
