@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from curation.dates import read_dates
 from curation.iban import IbanFault, canonical_account, iban_faults
+from curation.our_columns import OUR_COLUMNS, TEXT_COLUMNS
 from payments.config import SourceSection
 from payments.errors import Unreadable, WrongConfiguration
 from payments.keys import derived_reference
@@ -23,26 +24,8 @@ from payments.money_columns import MoneyColumns, read_money
 from payments.source_columns import canonical_text, given_text, source_column, translated
 from payments.tables import RAW_EXTRA
 
-TEXT_COLUMNS = (
-    "debtor_name",
-    "debtor_account",
-    "debtor_agent",
-    "creditor_name",
-    "creditor_account",
-    "creditor_agent",
-    "creditor_country",
-    "purpose",
-    "category_purpose",
-    "charge_bearer",
-    "remittance_unstructured",
-    "remittance_reference",
-)
 ACCOUNTS = ("debtor_account", "creditor_account")
 CODES = ("debtor_agent", "creditor_agent", "creditor_country", "purpose", "category_purpose", "charge_bearer")
-OUR_COLUMNS = frozenset(
-    {*TEXT_COLUMNS, "end_to_end_id", "amount", "currency", "direction", "requested_date", "source_version"}
-)
-"""Every name that `columns`, `values` and `constants` of a source may use."""
 
 NO_TEXT = pa.scalar(None, pa.string())
 Bools = npt.NDArray[np.bool_]

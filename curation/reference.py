@@ -12,12 +12,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation.iban import canonical_account
-from curation.mapping import ACCOUNTS, CODES, TEXT_COLUMNS
+from curation.mapping import ACCOUNTS, CODES
+from curation.our_columns import MATCHED_COLUMNS
 from payments.config import ReferenceTable
 from payments.errors import WrongConfiguration
 
 BYTES_MAX = 64 * 1024 * 1024
-MATCHED_COLUMNS = (*TEXT_COLUMNS, "end_to_end_id", "currency", "direction")
 
 
 @dataclass(frozen=True, slots=True)

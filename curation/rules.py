@@ -18,7 +18,8 @@ from curation.catalogue import LENGTHS_MAX, missing_rule, rule_named
 from curation.characters import outside_sepa, slashes_misplaced, with_controls
 from curation.findings import Finding
 from curation.iban import IbanFault, mod97_holds
-from curation.mapping import ACCOUNTS, TEXT_COLUMNS, Rows
+from curation.mapping import ACCOUNTS, Rows
+from curation.our_columns import TEXT_COLUMNS
 from payments.amounts import AmountProblem
 from payments.config import Curation
 from payments.errors import WrongConfiguration

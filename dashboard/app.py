@@ -87,7 +87,7 @@ class Pages:
 
     def mismatch(self, mismatch_id: str) -> Response:
         with self._world.ledger.look() as tx:
-            found = tx.mismatches.get(mismatch_id[:NAME_MAX])
+            found = tx.mismatches.get(known(mismatch_id))
             file = tx.files.get(found.file_id) if found is not None and found.file_id else None
             sha = "" if found is None else found.result_sha256
             result = tx.results.get(found.acquirer, sha) if found is not None and sha else None
@@ -97,7 +97,7 @@ class Pages:
 
     def file(self, file_id: str) -> Response:
         with self._world.ledger.look() as tx:
-            file = tx.files.get(file_id[:NAME_MAX])
+            file = tx.files.get(known(file_id))
             if file is None:
                 return self._problem(404, "There is no such file", "The first page lists the newest ones.")
             facts = file_facts(tx, file)
@@ -107,7 +107,7 @@ class Pages:
     def run(self, source: str, ordinal: str) -> Response:
         number = int(ordinal) if ordinal.isascii() and ordinal.isdigit() and len(ordinal) < 12 else 0
         with self._world.ledger.look() as tx:
-            run = tx.runs.get(source[:NAME_MAX], number)
+            run = tx.runs.get(known(source), number)
             if run is None:
                 return self._problem(404, "There is no such run", "The first page lists the newest ones.")
             facts = run_facts(tx, run)
@@ -147,6 +147,11 @@ class Pages:
         # This page asks nothing of the ledger, which may be the problem; and it is guarded also where it leaves last.
         body = self._templates.get_template("problem.html").render(title=title, text=text, now=None, is_virtual=False)
         return HTMLResponse(body, status, headers=HEADERS)
+
+
+def known(name: str) -> str:
+    """A part of an address as a key; what no key of ours can be becomes the empty key, which nothing has."""
+    return name if name.isprintable() and len(name) <= NAME_MAX else ""
 
 
 def compared(mismatch: Mismatch) -> list[tuple[str, str, str]]:

@@ -32,6 +32,8 @@ class Filters:
     after: str = ""
 
     def __post_init__(self) -> None:
+        if not all(getattr(self, name).isprintable() for name in self.__slots__):
+            raise WrongFilter("a filter holds a character that cannot be shown")
         if self.kind and self.kind not in KINDS:
             raise WrongFilter("kind: there is no such kind of mismatch")
         if self.state and self.state not in {*STATES, ALL}:

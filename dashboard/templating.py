@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from payments.display import clean, money, sums
+from payments.display import clean, money, sums, told, words
 from runtime.logging import ACCOUNT
 
 FOLDER = Path(__file__).parent
@@ -30,7 +30,15 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters |= {"money": money, "sums": sums, "words": words, "free": free, "tone": tone, "number": number}
+    found.filters |= {
+        "money": money,
+        "sums": sums,
+        "words": words,
+        "free": free,
+        "tone": tone,
+        "number": number,
+        "told": told,
+    }
     return found
 
 
@@ -39,16 +47,11 @@ def shown(value: Any) -> Any:
     if isinstance(value, Markup):
         return value
     if isinstance(value, datetime):
-        return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC" if value.second else "%Y-%m-%d %H:%M UTC")
     if isinstance(value, bool):
         return "yes" if value else "no"
     text = "" if value is None else str(value)
     return clean(text[:TEXT_MAX]) + ("…" if len(text) > TEXT_MAX else "")
-
-
-def words(name: object) -> str:
-    """`amount_differs` as people read it: amount differs."""
-    return str(name).replace("_", " ")
 
 
 def free(text: object) -> str:

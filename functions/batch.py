@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from payments.errors import TieoutError
-from runtime.wiring import World
+
+if TYPE_CHECKING:
+    from runtime.wiring import World
 
 log = logging.getLogger(__name__)
-
 
 _worlds: list[World] = []
 
@@ -23,6 +24,8 @@ def use(world: World) -> None:
 def world() -> World:
     """Lazily, never at import: a cold start pays only for what its handler uses."""
     if not _worlds:
+        from runtime.wiring import World
+
         use(World.open())
     return _worlds[0]
 
@@ -35,7 +38,7 @@ def handle(event: dict[str, Any], act: Callable[[str], object]) -> dict[str, Any
         try:
             act(record.body)
         except TieoutError as error:
-            log.warning("%s: %s %s", type(error).__name__, error, error.next_step)
+            log.warning("%s: %s. %s", type(error).__name__, error, error.next_step)
             raise
         except Exception:
             log.exception("a message failed for a reason that is not known here")

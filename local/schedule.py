@@ -49,6 +49,14 @@ def next_due(tx: Transaction, configuration: Configuration, now: datetime) -> da
     return min((at for at in times if at > now), default=None)
 
 
+def begin_schedules(tx: Transaction, configuration: Configuration, now: datetime) -> None:
+    """Remember when each source's schedule was first looked at: only times behind that are due."""
+    for source in configuration.source:
+        name = f"extract:{source.name}"
+        if source.schedule.at and _fired(tx, name) is None:
+            tx.firings.add(Firing(name, now - timedelta(microseconds=1)))
+
+
 def mark_fired(tx: Transaction, name: str, now: datetime) -> None:
     """The schedule `name` has woken its subject at `now`."""
     known = tx.firings.get(name)
@@ -84,7 +92,7 @@ def _source_time(source: SourceSection, fired: datetime | None, now: datetime) -
     if not source.schedule.at:
         return None
     if fired is None:
-        # The first look: times of today that have passed before the service existed are not made up for.
+        # Nobody began this schedule: times of today that have passed before the service existed are not made up for.
         fired = now - timedelta(microseconds=1)
     return min(_next_time_of_day(text, source.zone, fired) for text in source.schedule.at)
 

@@ -8,17 +8,20 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from dashboard.address import forget
 from functions.topology import TOPOLOGY
-from local.schedule import due_wakes, mark_fired, next_due
+from local.page import Pauses
+from local.schedule import begin_schedules, due_wakes, mark_fired, next_due
 from local.sweep import sweep
 from local.virtual import VirtualClock
-from payments.errors import NotAllowed, Unreachable
+from payments.errors import NotAllowed, TryAgain
 from runtime.ledger.clock import LedgerClock
 from runtime.ledger.queue import DEAD, LedgerQueue
 from runtime.wakes import wake
@@ -32,6 +35,7 @@ TURN_REAL_S = 0.2
 """How long the service rests between turns: in virtual time, with nothing to do but to move the clock, hardly at all."""
 STOP_S_MAX = 4.0
 """A worker that is not done by then is killed: everything here is crash-only, so nothing is lost."""
+PAGE = "page"
 QUEUES = tuple(stage.queue for stage in TOPOLOGY)
 
 
@@ -43,7 +47,8 @@ class Service:
         self._page = page
         self._instance = instance or uuid.uuid4().hex[:8]
         self._children: dict[str, subprocess.Popen[bytes]] = {}
-        self._stopping = False
+        self._page_pauses = Pauses()
+        self._stopping = threading.Event()
         self._swept_s = time.monotonic()
         self._asked: int | None = None
         self._clock = self._virtual_clock()
@@ -55,14 +60,14 @@ class Service:
         with _only_service(self._world):
             try:
                 self._begin()
-                while not self._stopping and (stay or not self.ended):
+                while not self._stopping.is_set() and (stay or not self.ended):
                     try:
                         self.turn()
-                    except Unreachable as error:
-                        log.warning("%s %s", error, error.next_step)
-                        time.sleep(1)
+                    except TryAgain as error:
+                        log.warning("%s. %s", error, error.next_step)
+                        self._stopping.wait(1)
                     watch()
-                    time.sleep(self._rest_s())
+                    self._stopping.wait(self._rest_s())
             finally:
                 self._end()
 
@@ -72,12 +77,12 @@ class Service:
         return TURN_QUIET_S if self._quiet else TURN_BUSY_S
 
     def stop(self) -> None:
-        self._stopping = True
+        self._stopping.set()
 
     def turn(self) -> None:
         """Replace dead children, wake what is due, sweep now and then, move the clock when all is quiet."""
         self._tend()
-        if self.ended:
+        if self.ended or not self._acquirer_has_answered():
             return
         # First the queues, then the ledger: with no message anywhere no worker is at it, and what the ledger says stays true.
         busy = self._busy()
@@ -93,15 +98,18 @@ class Service:
         queue = self._world.queue
         if isinstance(queue, LedgerQueue):
             # No other service is alive on this ledger's folder: whatever workers held belongs to dead ones.
-            queue.release_held("worker-")
+            queue.release_held("worker-", forgiven=True)
             self._world.ledger.leases.release_held("worker-")
+        self._world.tidy()
+        with self._world.ledger.begin() as tx:
+            begin_schedules(tx, self._world.configuration, self._world.clock.now())
         sweep(self._world)
         if self._clock is not None:
             self._clock.publish()
         for number in range(self._world.configuration.service.workers):
             self._start(f"worker-{self._instance}-{number}", "local.worker")
         if self._page:
-            self._start("page", "dashboard.serve")
+            self._start_page()
 
     def _start(self, name: str, module: str) -> None:
         arguments = [sys.executable, "-m", module, "--config", self._world.settings.path, "--parent", str(os.getpid())]
@@ -110,15 +118,30 @@ class Service:
 
     def _tend(self) -> None:
         for name, child in list(self._children.items()):
-            if child.poll() is None or self._stopping:
+            if child.poll() is None or self._stopping.is_set():
+                continue
+            if name == PAGE:
+                self._tend_page(child)
                 continue
             log.warning("%s ended with status %s and is started again", name, child.returncode)
             queue = self._world.queue
             if isinstance(queue, LedgerQueue):
-                queue.release_held(name)
-            self._world.ledger.leases.release_held(name)
-            self._start(name, "local.worker" if name.startswith("worker-") else "dashboard.serve")
-            time.sleep(TURN_REAL_S)  # a child that cannot live must not be started a thousand times a second
+                queue.release_held(f"{name}@")
+            self._world.ledger.leases.release_held(f"{name}@")
+            self._start(name, "local.worker")
+            self._stopping.wait(TURN_REAL_S)  # a child that cannot live must not be started a thousand times a second
+
+    def _tend_page(self, page: subprocess.Popen[bytes]) -> None:
+        pause_s = self._page_pauses.ended()
+        if pause_s is not None:
+            log.warning("the page ended with status %s and is started again in %g s", page.returncode, pause_s)
+        elif self._page_pauses.is_due:
+            self._start_page()
+
+    def _start_page(self) -> None:
+        forget(self._world.settings.base)  # of a page that was killed
+        self._start(PAGE, "dashboard.serve")
+        self._page_pauses.started()
 
     def _wake(self, busy: set[str]) -> bool:
         """Send one wake-up per queue and subject that is due, unless that queue is busy already. True: something is due."""
@@ -161,7 +184,12 @@ class Service:
         if end is not None and now >= end:
             self.ended = True
         elif times:
-            clock.move(min(times))
+            # The answer to this tick is asked for anyhow, before anybody here is woken; it stands while nobody is.
+            self._asked = clock.move(min(times))
+
+    def _acquirer_has_answered(self) -> bool:
+        """What is due there at this time is done before anybody here is woken: whether a poll sees it must not be luck."""
+        return self._clock is None or self._clock.answer(self._clock.shown) is not None
 
     def _virtual_clock(self) -> VirtualClock | None:
         clock, section = self._world.clock, self._world.configuration.clock

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functions.topology import TOPOLOGY
+from functions.topology import TOPOLOGY, stages_for
 from local.router import route
 from payments.keys import ChunkKey, complete_key, reported_key
 from runtime.wakes import wake
@@ -28,10 +28,9 @@ def sweep(world: World) -> int:
     keys += [complete_key(run.source, run.business_date, run.ordinal) for run in curated]
     keys += [result.key for result in results]
     keys += [reported_key(each.acquirer, each.business_date, each.sha256) for each in unreconciled]
-    for key in keys[:LIMIT]:
-        if any(key.startswith(stage.prefix) for stage in TOPOLOGY if stage.prefix and stage.queue in idle):
-            route(world, key)
-            sent += 1
+    for key in [key for key in keys if all(stage.queue in idle for stage in stages_for(key))][:LIMIT]:
+        route(world, key)
+        sent += 1
     if "extract" in idle:
         for run in open_runs:
             world.queue.send("extract", wake(run.source))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from runtime.ledger.clock import LedgerClock
@@ -34,6 +34,7 @@ class VirtualClock:
         self._clock = clock
         self._published = published
         self._peer = peer
+        self.shown = 0  # the tick that was published last
 
     def now(self) -> datetime:
         return self._clock.now()
@@ -44,6 +45,7 @@ class VirtualClock:
         temporary = self._published.with_name(self._published.name + ".tmp")
         temporary.write_text(f"{utc_text(now)}\n{tick}\n")
         temporary.replace(self._published)
+        self.shown = tick
         return tick
 
     def ask(self) -> int:
@@ -51,9 +53,10 @@ class VirtualClock:
         self._clock.move(self._clock.now())
         return self.publish()
 
-    def move(self, to: datetime) -> None:
+    def move(self, to: datetime) -> int:
+        """Jump to a later time. Returns the tick."""
         self._clock.move(to)
-        self.publish()
+        return self.publish()
 
     def answer(self, tick: int) -> Answer | None:
         """The acquirer's answer to this tick, None while there is none. Without an acquirer to wait for: at once."""
@@ -62,7 +65,7 @@ class VirtualClock:
         try:
             said = json.loads(self._peer.read_text())
             due = said["next_due_at"]
-            found = Answer(int(said["tick"]), None if due is None else datetime.fromisoformat(due))
+            found = Answer(int(said["tick"]), None if due is None else datetime.fromisoformat(due).astimezone(UTC))
         except (OSError, ValueError, KeyError, TypeError):
             return None
         return found if found.tick >= tick else None

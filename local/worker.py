@@ -14,7 +14,7 @@ from typing import Any
 from functions import batch
 from functions.topology import TOPOLOGY, Stage
 from local.router import local_world
-from payments.errors import TieoutError
+from payments.errors import TieoutError, TryAgain
 from payments.ports import Message
 from runtime.ledger.queue import LedgerQueue
 from runtime.processes import die_with_parent
@@ -23,6 +23,7 @@ from runtime.wiring import World
 log = logging.getLogger(__name__)
 
 IDLE_S_MIN, IDLE_S_MAX = 0.002, 0.02
+UNREACHABLE_S = 1.0
 RETRY_AFTER = (timedelta(seconds=0.2), timedelta(seconds=1), timedelta(seconds=10), timedelta(seconds=60))
 """How long a failed message rests, by how often it was received."""
 
@@ -39,13 +40,20 @@ class Worker:
         self._stopping = True
 
     def run(self) -> None:
-        idle = IDLE_S_MIN
+        idle = 0.0
         while not self._stopping:
-            if self.turn():
-                idle = IDLE_S_MIN
-            else:
+            try:
+                idle = self._idle_after(idle)
+            except TryAgain as error:
+                # The ledger or the queue: whatever was in hand comes again.
+                log.warning("%s. %s", error, error.next_step)
+                idle = UNREACHABLE_S
+            if idle:
                 time.sleep(idle)
-                idle = min(idle * 2, IDLE_S_MAX)
+
+    def _idle_after(self, idle: float) -> float:
+        """One turn, and how long to rest behind it: ever longer while there is nothing to do."""
+        return 0.0 if self.turn() else min(max(idle * 2, IDLE_S_MIN), IDLE_S_MAX)
 
     def turn(self) -> bool:
         """One batch of every queue that has something. False: all were empty."""
@@ -125,7 +133,10 @@ def main() -> int:
     try:
         worker.run()
     except TieoutError as error:
-        log.critical("worker ends: %s %s", error, error.next_step)
+        log.critical("worker ends: %s. %s", error, error.next_step)
+        return 1
+    except Exception:  # the process boundary: a traceback would print what nobody may see
+        log.critical("worker ends for a reason that is not known here", exc_info=True)
         return 1
     return 0
 

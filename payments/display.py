@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
+from typing import Any
 
 from payments.amounts import text_of_minor
 from payments.currencies import MINOR_UNITS
+
+HASH = re.compile("[0-9a-f]{64}")
+POSITIONS = frozenset({"lower", "upper"})
 
 
 def clean(text: str) -> str:
@@ -24,3 +30,29 @@ def money(minor: int | None, currency: str) -> str:
 def sums(amounts: Mapping[str, int]) -> str:
     """`EUR/CRDT 12,345.67 · USD/DBIT 1.00`."""
     return " · ".join(f"{key} {money(value, key.partition('/')[0])}" for key, value in sorted(amounts.items()))
+
+
+def words(name: object) -> str:
+    """`amount_differs` as people read it: amount differs."""
+    return str(name).replace("_", " ")
+
+
+def told(body: str) -> str:
+    """The body of an audit record (JSON) in few words: totals without their digests, hashes by their beginning.
+
+    Positions in a source are left out: they hold its primary keys, and nobody reads them here.
+    """
+    found = json.loads(body)
+    return ", ".join(f"{words(name)} {_short(found[name])}" for name in found if name not in POSITIONS and found[name])
+
+
+def _short(value: Any) -> str:
+    match value:
+        case {"count": count, "amount_minor": amounts}:
+            return f"{count:,} ({sums(amounts)})" if amounts else f"{count:,}"
+        case dict():
+            return ", ".join(f"{words(name)} {_short(each)}" for name, each in value.items())
+        case str() if HASH.fullmatch(value):
+            return value[:12]
+        case _:
+            return str(value)

@@ -23,90 +23,83 @@ from payments.records import OutboundFile, ResultFile
 from payments.states import CLOSED_FILE_STATES, FileState
 from payments.totals import total_of_columns
 from reconciliation.matching import Matched, Terms, Told, match_file
+from reconciliation.naming import Word
 
 OUTCOMES = ("matched", "mismatched", "awaiting")
 
 
 @dataclass(frozen=True, slots=True)
+class Heard:
+    """A result file that speaks of our file. `word` is what it says of the whole; None: nothing, it is a list of payments.
+
+    `rivals` are other files that its events may mean just as well where they name none.
+    """
+
+    result: ResultFile
+    word: Word | None
+    rivals: Sequence[OutboundFile] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class FileFold:
-    """What one file comes to. `group` is the last word on the file as a whole, empty when there is none."""
+    """What one file comes to. `word` is the last one on the file as a whole, empty when there is none."""
 
     file: OutboundFile
     matched: Matched
     totals: Mapping[str, Total]
     key: str
-    group: str
-    reason: str
+    word: Word
     overdue: bool
-    spoken: bool  # some result file names it: it is in the acquirer's hands
+    at: datetime
+    heard_at: datetime | None  # when a result file first named it: by then it was in the acquirer's hands
 
 
 def fold_file(
     engine: Any,
     store: ObjectStore,
-    stack: ExitStack,
     acquirer: AcquirerSection,
     file: OutboundFile,
-    results: Sequence[ResultFile],
-    left: Sequence[OutboundFile],
-    groups: Mapping[str, tuple[str, str]],
+    heard: Sequence[Heard],
     now: datetime,
     spool: Path,
 ) -> FileFold:
     """Pure but for the two objects it puts: the same results and the same silence give the same bytes."""
     overdue = file.results_due_at is not None and file.results_due_at <= now
-    group, reason = _last_group(results, groups)
-    implicit = acquirer.results_list == "exceptions_only" and _set_complete(acquirer, results, groups, group, overdue)
-    closed = file.state in CLOSED_FILE_STATES
-    expected = stack.enter_context(store.local(expected_key(file.acquirer, file.business_date, file.file_id)))
-    told = [_told(store, stack, each, file, left) for each in results]
+    word = max((each.word for each in heard if each.word), key=lambda each: each.weight, default=Word(""))
+    implicit = acquirer.results_list == "exceptions_only" and _set_complete(acquirer, heard, word, overdue)
+    closed = file.state in CLOSED_FILE_STATES or word.status == "refused"
     terms = Terms(acquirer.final_status, acquirer.tolerance_minor, implicit, overdue)
     names = (file.name, file.file_id, file.sequence)
-    matched = match_file(engine, expected, told, names=names, terms=terms, closed=closed)
+    with ExitStack() as stack:
+        expected = stack.enter_context(store.local(expected_of(file)))
+        told = [_told(store, stack, each) for each in heard]
+        matched = match_file(engine, expected, told, names=names, terms=terms, closed=closed)
     totals = {name: _total(matched.rows, name) for name in OUTCOMES}
-    key = _store(store, spool, file, matched.rows, set_hash(results, implicit, overdue))
-    return FileFold(file, matched, totals, key, group, reason, overdue, bool(results))
+    key = _store(store, spool, file, matched.rows, set_hash([each.result for each in heard], terms))
+    heard_at = min((each.result.collected_at for each in heard), default=None)
+    return FileFold(file, matched, totals, key, word, overdue, now, heard_at)
 
 
-def _told(
-    store: ObjectStore, stack: ExitStack, result: ResultFile, file: OutboundFile, left: Sequence[OutboundFile]
-) -> Told:
-    reported = store.local(reported_key(result.acquirer, result.business_date, result.sha256))
-    siblings = [
-        stack.enter_context(store.local(expected_key(each.acquirer, each.business_date, each.file_id)))
-        for each in left
-        if each.file_id != file.file_id
-        and (each.window, each.split) == (file.window, file.split)
-        and each.delivered_at is not None
-        and each.delivered_at <= result.collected_at
-    ]
-    return Told(result.sha256, stack.enter_context(reported), tuple(siblings))
+def expected_of(file: OutboundFile) -> str:
+    """The key of what a file holds."""
+    return expected_key(file.acquirer, file.business_date, file.file_id)
 
 
-def _last_group(results: Sequence[ResultFile], groups: Mapping[str, tuple[str, str]]) -> tuple[str, str]:
-    """The last word on the whole file, by the order in which it was collected, then by hash; refusal beats a tie."""
-    spoken = [
-        (each.collected_at, groups[each.sha256][0] == "refused", each.sha256)
-        for each in results
-        if each.sha256 in groups
-    ]
-    return groups[max(spoken)[2]] if spoken else ("", "")
+def _told(store: ObjectStore, stack: ExitStack, heard: Heard) -> Told:
+    result = heard.result
+    reported = stack.enter_context(store.local(reported_key(result.acquirer, result.business_date, result.sha256)))
+    rivals = tuple(stack.enter_context(store.local(expected_of(each))) for each in heard.rivals)
+    return Told(result.sha256, reported, rivals)
 
 
-def _set_complete(
-    acquirer: AcquirerSection,
-    results: Sequence[ResultFile],
-    groups: Mapping[str, tuple[str, str]],
-    group: str,
-    overdue: bool,
-) -> bool:
+def _set_complete(acquirer: AcquirerSection, heard: Sequence[Heard], word: Word, overdue: bool) -> bool:
     """Whether silence may be read as success: the file was accepted, and no further exception can be on its way."""
-    if group not in {"accepted", "partial"}:
+    if word.status not in {"accepted", "partial"}:
         return False
     if acquirer.complete_when == "deadline":
         return overdue
-    # A trailer or marker belongs to a list of payments: an acknowledgement of the whole file alone is none.
-    return any(each.sha256 not in groups or each.events for each in results)
+    # A trailer or marker belongs to a list of payments: a word on the whole file alone, whichever it is, is none.
+    return any(each.word is None or each.result.events for each in heard)
 
 
 def _total(rows: pa.Table, outcome: str) -> Total:
@@ -128,18 +121,19 @@ def _store(store: ObjectStore, spool: Path, file: OutboundFile, rows: pa.Table, 
     return key
 
 
-def set_hash(results: Sequence[ResultFile], *flags: bool) -> str:
-    """Names a set of result files and what silence means: same set, same bytes."""
-    text = "\n".join([*sorted(each.sha256 for each in results), *(str(flag) for flag in flags)])
+def set_hash(results: Sequence[ResultFile], terms: Terms) -> str:
+    """Names a set of result files and what decides about payments: same set, same terms, same bytes."""
+    decided = (terms.final_status, terms.tolerance_minor, terms.implicit, terms.overdue)
+    text = "\n".join([*sorted(each.sha256 for each in results), *map(str, decided)])
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def state_of(fold: FileFold) -> FileState:
     """The state that a delivered file comes to: a pure function of what was said of it."""
-    if fold.group == "refused":
+    if fold.word.status == "refused":
         return FileState.REFUSED
     if not fold.totals["awaiting"].count and not fold.totals["mismatched"].count:
         return FileState.RECONCILED
-    if fold.group == "partial":
+    if fold.word.status == "partial":
         return FileState.PARTIALLY_ACCEPTED
-    return FileState.ACKNOWLEDGED if fold.group == "accepted" else FileState.DELIVERED
+    return FileState.ACKNOWLEDGED if fold.word.status == "accepted" else FileState.DELIVERED

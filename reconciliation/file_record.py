@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from payments.config import AcquirerSection
@@ -25,7 +25,7 @@ SOURCE_KINDS = (str(MismatchKind.CHANGED_AFTER_SEALED), str(MismatchKind.RECALL_
 """Mismatches that the source causes: assemble keeps them, no result ends them."""
 
 
-def record_fold(tx: Transaction, fold: FileFold, acquirer: AcquirerSection, now: datetime) -> OutboundFile:
+def record_fold(tx: Transaction, fold: FileFold, acquirer: AcquirerSection) -> OutboundFile:
     """Bring the ledger to what the fold says. Raises Busy when the file changed meanwhile: then it is folded again."""
     file = fold.file
     changes: dict[str, Any] = {
@@ -35,14 +35,14 @@ def record_fold(tx: Transaction, fold: FileFold, acquirer: AcquirerSection, now:
         "matched_key": fold.key,
         "overdue": fold.overdue and bool(fold.totals["awaiting"].count),
     }
-    file = _evidence(tx, fold, acquirer, now)
+    file = _evidence(tx, fold, acquirer)
     state = _next_state(fold, FileState(file.state))
     if state != file.state:
         changes["state"] = str(state)
-        tx.audit.append(file_chain(file.file_id), str(state), {"was": file.state, "reason_code": fold.reason})
+        tx.audit.append(file_chain(file.file_id), str(state), {"was": file.state, "reason_code": fold.word.reason})
     changed = tx.files.change(file, **changes)
     _record_uses(tx, fold)
-    add, change = compare(_wanted(fold, changed, now), _known(tx, changed), now)
+    add, change = compare(_wanted(fold, changed), _known(tx, changed), fold.at)
     tx.replace_mismatches(add, change)
     tx.audit.append(
         file_chain(file.file_id),
@@ -56,16 +56,18 @@ def record_fold(tx: Transaction, fold: FileFold, acquirer: AcquirerSection, now:
     return changed
 
 
-def _evidence(tx: Transaction, fold: FileFold, acquirer: AcquirerSection, now: datetime) -> OutboundFile:
+def _evidence(tx: Transaction, fold: FileFold, acquirer: AcquirerSection) -> OutboundFile:
     """Whatever names a delivering or in-doubt file ends the doubt; what names a sealed one stops its delivery."""
     file = fold.file
-    if not fold.spoken:
+    if fold.heard_at is None:
         return file
     if file.state in {FileState.DELIVERING, FileState.IN_DOUBT}:
         check_file_transition(file.name, FileState(file.state), FileState.DELIVERED)
-        due = now + timedelta(seconds=acquirer.results.due_after_s)
+        due = fold.heard_at + timedelta(seconds=acquirer.results.due_after_s)
         tx.audit.append(file_chain(file.file_id), "delivered", {"verified_by": "the acquirer names it"})
-        return tx.files.change(file, state=str(FileState.DELIVERED), delivered_at=now, results_due_at=due, note="")
+        return tx.files.change(
+            file, state=str(FileState.DELIVERED), delivered_at=fold.heard_at, results_due_at=due, note=""
+        )
     if file.state == FileState.SEALED and not file.held:
         why = "the acquirer speaks of this file, though every attempt to deliver it is known to have failed"
         tx.audit.append(file_chain(file.file_id), "held", {"why": why})
@@ -78,7 +80,7 @@ def _next_state(fold: FileFold, now: FileState) -> FileState:
     if now not in IN_ACQUIRERS_HANDS and now != FileState.REFUSED:
         return now
     wanted = state_of(fold)
-    if wanted == now or (now == FileState.REFUSED and not fold.group):
+    if wanted == now or (now == FileState.REFUSED and not fold.word.status):
         return now
     if wanted in FILE_TRANSITIONS[now]:
         return wanted
@@ -97,13 +99,13 @@ def _record_uses(tx: Transaction, fold: FileFold) -> None:
             tx.result_books.change(books, **counts)
 
 
-def _wanted(fold: FileFold, file: OutboundFile, now: datetime) -> list[Mismatch]:
-    found = of_file(file, fold.matched, now)
+def _wanted(fold: FileFold, file: OutboundFile) -> list[Mismatch]:
+    found = of_file(file, fold.matched, fold.at)
     if file.state in CLOSED_FILE_STATES:
         # The rows of a closed file are not expected to agree; what is beside the row stays.
         found = [each for each in found if each.kind in BESIDE_THE_ROW_KINDS]
     if file.state == FileState.REFUSED:
-        found.append(refused(file, fold.reason, now))
+        found.append(refused(file, fold.word.reason, fold.at))
     return found
 
 

@@ -37,11 +37,11 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One result file. `siblings` are other files (expected) with the same payments that had left before it came."""
+    """One result file. `rivals` are other files (expected) that its events may mean just as well where they name none."""
 
     sha256: str
     path: Path
-    siblings: tuple[Path, ...] = ()
+    rivals: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +140,9 @@ def _events_sql(reported: Sequence[Told], names: tuple[str, str, int]) -> str:
 
 def _shared(told: Told) -> str:
     """Whether an event without names could mean another assignment just as well: then it is ambiguous, and not ours."""
-    if not told.siblings:
+    if not told.rivals:
         return "false"
-    paths = ", ".join(literal(str(each)) for each in told.siblings)
+    paths = ", ".join(literal(str(each)) for each in told.rivals)
     return f"trim(end_to_end_id) IN (SELECT end_to_end_id FROM read_parquet([{paths}]))"
 
 

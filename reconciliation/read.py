@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from formats.reading import Reading, read_result
 from payments.config import Configuration
-from payments.errors import Busy, SetAside, Tampered, Unreadable
+from payments.errors import Busy, SetAside, Unreadable
 from payments.hashing import sha256_of
 from payments.keys import day_chain, mismatch_id, reported_key
 from payments.ports import Clock, Ledger, ObjectStore, Transaction
@@ -48,10 +48,8 @@ def read(ports: ReadPorts, key: str) -> ResultFile | None:
     if acquirer is None:
         raise SetAside(f"result file {result.name}: acquirer {acquirer_name} is not configured")
     with ports.store.local(key) as path, tempfile.TemporaryDirectory(dir=ports.spool) as folder:
-        if sha256_of(path) != digest:
-            raise Tampered(f"result file {result.name}: the stored bytes are not those that were collected")
         target = Path(folder) / "reported.parquet"
-        reading, fatal = _read(acquirer.results.format, path, acquirer.zone, target, whole=acquirer.complete_when)
+        reading, fatal = _read(acquirer.results.format, path, acquirer.zone, target, digest)
         # An unreadable file leaves an empty object: what is downstream waits for one object per result file.
         stored = ports.store.put_file(reported_key(acquirer_name, day, digest), target)
         lines = _lines(path) if fatal else 0
@@ -68,11 +66,14 @@ def parse_result_key(key: str) -> tuple[str, date, str]:
         raise SetAside(f"object {key!a} is not a result: its key is not store/acquirer/date/sha256") from error
 
 
-def _read(format_: str, path: Path, zone: str, target: Path, *, whole: str) -> tuple[Reading | None, str]:
+def _read(format_: str, path: Path, zone: str, target: Path, digest: str) -> tuple[Reading | None, str]:
     """Write the reported rows to `target`. The text is empty when the file may be used, else why not."""
     reading: Reading | None = None
     fatal = ""
     try:
+        if sha256_of(path) != digest:
+            # Set aside like any bad file: reconcile waits for what is not read, and its neighbours must go on.
+            raise Unreadable("the stored bytes are not those that were collected; restore the object from a backup")
         with pq.ParquetWriter(target, REPORTED, compression="zstd") as writer:
             reading = read_result(format_, path, zone=zone)
             for batch in reading:
@@ -83,7 +84,7 @@ def _read(format_: str, path: Path, zone: str, target: Path, *, whole: str) -> t
         contradictions = [p for p in reading.problems if p.kind != MismatchKind.FILE_UNREADABLE]
         if contradictions:
             fatal = f"{contradictions[0].kind}: {contradictions[0].detail}"
-        elif not reading.complete and whole == "trailer":
+        elif not reading.complete:
             fatal = "the file ends without its trailer: it was cut off, or is still being written"
     if fatal:
         with pq.ParquetWriter(target, REPORTED, compression="zstd") as writer:
@@ -147,15 +148,20 @@ def _kind(fatal: str) -> MismatchKind:
 def _open(tx: Transaction, result: ResultFile, kind: MismatchKind, why: str, ports: ReadPorts) -> None:
     now = ports.clock.now()
     identity = mismatch_id("result", result.acquirer, result.sha256)
+    # Files are read in any order: the version that ends this alarm may have been read already.
+    ended = result.state == "unreadable" and any(
+        _ends(tx, later, result) for later in tx.results.find(acquirer=result.acquirer, name=result.name, state="read")
+    )
     if tx.mismatches.get(identity) is None:
         fresh = Mismatch(
             id=identity,
             acquirer=result.acquirer,
             business_date=result.business_date,
             kind=str(kind),
-            state=str(MismatchState.OPEN),
+            state=str(MismatchState.CLOSED_BY_LATE_RESULT if ended else MismatchState.OPEN),
             opened_at=now,
             updated_at=now,
+            closed_at=now if ended else None,
             result_sha256=result.sha256,
             detail={"why": why[:500], "name": result.name},
         )
@@ -167,5 +173,13 @@ def _close_earlier(tx: Transaction, result: ResultFile, ports: ReadPorts) -> Non
     now = ports.clock.now()
     for earlier in tx.results.find(acquirer=result.acquirer, name=result.name, state="unreadable"):
         known = tx.mismatches.get(mismatch_id("result", result.acquirer, earlier.sha256))
-        if known is not None and known.state in OPEN_MISMATCH_STATES:
+        if known is not None and known.state in OPEN_MISMATCH_STATES and _ends(tx, result, earlier):
             tx.mismatches.change(known, state=str(MismatchState.CLOSED_BY_LATE_RESULT), updated_at=now, closed_at=now)
+
+
+def _ends(tx: Transaction, later: ResultFile, earlier: ResultFile) -> bool:
+    """Whether `later`, of the same name, is a whole and faultless version of `earlier`."""
+    return (
+        later.collected_at >= earlier.collected_at
+        and tx.mismatches.get(mismatch_id("result", later.acquirer, later.sha256)) is None
+    )

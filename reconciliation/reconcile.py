@@ -5,8 +5,6 @@ A pass waits until everything that the last poll saw is read: so the same polls 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -20,9 +18,9 @@ from payments.records import OutboundFile, ResultBooks, ResultFile
 from payments.states import FileState, MismatchKind
 from reconciliation.differences import of_lost
 from reconciliation.engine import open_engine
-from reconciliation.file_fold import FileFold, fold_file
+from reconciliation.file_fold import FileFold, Heard, fold_file
 from reconciliation.file_record import record_fold
-from reconciliation.naming import Named, find_names
+from reconciliation.naming import Named, find_names, had_left
 
 EVER_LEFT = tuple(str(state) for state in FileState if state not in {FileState.PLANNED, FileState.CANCELLED})
 
@@ -79,29 +77,49 @@ def _pass(ports: ReconcilePorts, lease: Lease) -> bool:
         fresh = tx.results.find(acquirer=name, state="read", reconciled=False)
         left = tx.files.find(acquirer=name, state=EVER_LEFT)
         touched = {file.file_id for file in overdue_files(tx, name, now)}
-    with open_engine(ports.spool, memory_limit_mb=ports.memory_limit_mb // ENGINE_PART) as engine:
-        named = {result.sha256: _names(ports, engine, result, left) for result in fresh}
-        with ports.ledger.begin() as tx:
-            for result in fresh:
-                _remember(tx, result, named[result.sha256], now)
-        touched |= {file for each in named.values() for file in each.files}
-        by_id = {file.file_id: file for file in left}
+    by_id = {file.file_id: file for file in left}
+    with open_engine(ports.spool, memory_limit_mb=ports.memory_limit_mb) as engine:
+        names = _Names(ports, engine, left)
+        for result in fresh:
+            touched |= names.of(result).files
+            with ports.ledger.begin() as tx:
+                _remember(tx, result, names.of(result), now)
         for file_id in sorted(touched):
             ports.ledger.leases.renew(lease, ttl=TTL)
-            fold = _fold(ports, engine, by_id[file_id], left, now)
+            fold = _fold(ports, engine, by_id[file_id], names, now)
             with ports.ledger.begin() as tx:
-                record_fold(tx, fold, ports.acquirer, now)
+                record_fold(tx, fold, ports.acquirer)
     with ports.ledger.begin() as tx:
         for result in fresh:
-            tx.results.change(result, reconciled=True)
+            _conclude(tx, result, names.of(result))
     return True
 
 
-def _names(ports: ReconcilePorts, engine: Any, result: ResultFile, left: list[OutboundFile]) -> Named:
-    key = reported_key(result.acquirer, result.business_date, result.sha256)
-    before = [file for file in left if file.delivered_at is None or file.delivered_at <= result.collected_at]
-    with ports.store.local(key) as path:
-        return find_names(engine, ports.store, path, before)
+class _Names:
+    """What each result file speaks of, found once per pass. `left` are the files that may have left, by id."""
+
+    def __init__(self, ports: ReconcilePorts, engine: Any, left: list[OutboundFile]) -> None:
+        self.left = {file.file_id: file for file in left}
+        self._ports = ports
+        self._engine = engine
+        self._found: dict[str, Named] = {}
+
+    def of(self, result: ResultFile) -> Named:
+        if result.sha256 not in self._found:
+            key = reported_key(result.acquirer, result.business_date, result.sha256)
+            with self._ports.store.local(key) as path:
+                self._found[result.sha256] = find_names(
+                    self._engine, self._ports.store, path, list(self.left.values()), result.collected_at
+                )
+        return self._found[result.sha256]
+
+    def heard(self, result: ResultFile, file: OutboundFile) -> Heard:
+        """The result file as one of those that speak of `file`."""
+        named, at = self.of(result), result.collected_at
+        rivals = [self.left[each] for each in sorted(named.holders) if each != file.file_id]
+        if had_left(file, at):
+            rivals = [each for each in rivals if had_left(each, at)]
+        return Heard(result, named.words.get(file.file_id), rivals)
 
 
 def _remember(tx: Transaction, result: ResultFile, named: Named, now: datetime) -> None:
@@ -109,36 +127,28 @@ def _remember(tx: Transaction, result: ResultFile, named: Named, now: datetime) 
     for file_id in sorted(named.files):
         if tx.result_books.get(result.acquirer, result.sha256, file_id) is None:
             tx.result_books.add(ResultBooks(result.acquirer, result.sha256, file_id))
+    strange = [*named.lost, *named.strangers]
+    if not (strange or named.ambiguous) or tx.result_books.get(result.acquirer, result.sha256, "") is not None:
+        return
     lost, ambiguous = len(named.lost), len(named.ambiguous)
-    if (lost or ambiguous) and tx.result_books.get(result.acquirer, result.sha256, "") is None:
-        tx.result_books.add(ResultBooks(result.acquirer, result.sha256, "", unknown=lost, ambiguous=ambiguous))
-        mismatches = of_lost(result, MismatchKind.UNKNOWN_TO_US, named.lost, now)
-        mismatches += of_lost(result, MismatchKind.AMBIGUOUS_MATCH, named.ambiguous, now)
-        tx.replace_mismatches(mismatches, [])
+    tx.result_books.add(ResultBooks(result.acquirer, result.sha256, "", unknown=lost, ambiguous=ambiguous))
+    mismatches = of_lost(result, MismatchKind.UNKNOWN_TO_US, strange, now)
+    mismatches += of_lost(result, MismatchKind.AMBIGUOUS_MATCH, named.ambiguous, now)
+    tx.replace_mismatches(mismatches, [])
+
+
+def _conclude(tx: Transaction, result: ResultFile, named: Named) -> None:
+    tx.results.change(result, reconciled=True)
+    lost, ambiguous = len(named.lost), len(named.ambiguous)
     body = {"result": result.sha256, "files": sorted(named.files), "unknown": lost, "ambiguous": ambiguous}
     tx.audit.append(day_chain(result.acquirer, result.business_date), "reconciled", body)
 
 
-def _fold(ports: ReconcilePorts, engine: Any, file: OutboundFile, left: list[OutboundFile], now: datetime) -> FileFold:
+def _fold(ports: ReconcilePorts, engine: Any, file: OutboundFile, names: _Names, now: datetime) -> FileFold:
     """The outcome of one file over all result files that ever spoke of it."""
     with ports.ledger.begin() as tx:
         current = tx.files.get(file.file_id) or file
         books = tx.result_books.find(acquirer=file.acquirer, file_id=file.file_id)
         found = [tx.results.get(file.acquirer, each.sha256) for each in books]
-    results = [each for each in found if each is not None and each.state == "read"]
-    with ExitStack() as stack:
-        groups = _group_statuses(ports, engine, stack, results, file)
-        return fold_file(engine, ports.store, stack, ports.acquirer, current, results, left, groups, now, ports.spool)
-
-
-def _group_statuses(
-    ports: ReconcilePorts, engine: Any, stack: ExitStack, results: list[ResultFile], file: OutboundFile
-) -> Mapping[str, tuple[str, str]]:
-    """Result sha256 -> (accepted | partial | refused, reason) for those that acknowledge the file as a whole."""
-    statuses = {}
-    for result in results:
-        key = reported_key(result.acquirer, result.business_date, result.sha256)
-        named = find_names(engine, ports.store, stack.enter_context(ports.store.local(key)), [file])
-        if file.file_id in named.group:
-            statuses[result.sha256] = (named.group[file.file_id], named.reasons.get(file.file_id, ""))
-    return statuses
+    heard = [names.heard(each, file) for each in found if each is not None and each.state == "read"]
+    return fold_file(engine, ports.store, ports.acquirer, current, heard, now, ports.spool)

@@ -12,6 +12,7 @@ from payments.ports import Transaction
 from payments.records import Chunk, Mismatch, OutboundFile, Run
 from payments.states import (
     OPEN_MISMATCH_STATES,
+    STAGE_OF_STATUS,
     TERM_OF_FILE_STATE,
     FileState,
     MismatchKind,
@@ -159,10 +160,15 @@ def difference(mismatches: list[Mismatch]) -> dict[str, int]:
             continue
         ours = f"{each.currency}/{each.direction}"
         kind = MismatchKind(each.kind)
-        currency = each.detail.get("reported_currency") or each.currency
-        direction = each.detail.get("reported_direction") or each.direction
-        if kind not in ONLY_REPORTED:
-            sums[ours] -= each.expected_minor or 0
+        if kind in ONLY_REPORTED:
+            # A rejection that comes twice, or is about nobody's payment, has moved no money.
+            sums[ours] += (each.reported_minor or 0) if each.detail.get("status") in STAGE_OF_STATUS else 0
+            continue
+        sums[ours] -= each.expected_minor or 0
         if kind not in NOTHING_REPORTED:
-            sums[f"{currency}/{direction}"] += each.reported_minor or 0
+            currency = each.detail.get("reported_currency") or each.currency
+            direction = each.detail.get("reported_direction") or each.direction
+            # Who states no amount disputes none.
+            stated = each.expected_minor if each.reported_minor is None else each.reported_minor
+            sums[f"{currency}/{direction}"] += stated or 0
     return {key: value for key, value in sorted(sums.items()) if value}

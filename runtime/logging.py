@@ -24,11 +24,11 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info and record.exc_info[1] is not None:
             shown["error"] = type(record.exc_info[1]).__name__
-            shown["place"] = _place(record.exc_info[1])
+            shown["place"] = place_of(record.exc_info[1])
         return json.dumps(shown, ensure_ascii=True)
 
 
-def _place(error: BaseException) -> str:
+def place_of(error: BaseException) -> str:
     """Where it was raised; the text of an exception we do not know may hold anything, so it is not shown."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:

@@ -7,18 +7,20 @@ import os
 import re
 import tomllib
 from dataclasses import dataclass
-from datetime import UTC
 from pathlib import Path
-from typing import Any, get_args, get_origin
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
 
 from payments.config import Configuration
-from payments.errors import WrongConfiguration
+from payments.errors import SetAside, WrongConfiguration
+from runtime.contradictions import contradictions
 
 SIZE_MAX = 1_000_000
 KEY_HINT = "docs/settings.md describes every key."
+FIND_HINT = "Give --config FILE, set TIEOUT_CONFIG, or try the product with `tieout demo`."
+SECRET_KEYS = frozenset({"password", "key", "url"})
+"""What stands under these keys is never shown: it may be a secret written where only its reference belongs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,35 +48,47 @@ def load(given: str | None = None) -> Settings:
 
 
 def _read(path: str) -> bytes:
-    if path.startswith("s3://"):
-        from runtime.store import store_at
+    text = _read_s3(path) if path.startswith("s3://") else _read_file(path)
+    if len(text) > SIZE_MAX:
+        raise WrongConfiguration(f"{path}: larger than {SIZE_MAX} bytes")
+    return text
 
-        folder, _, name = path.rpartition("/")
-        return store_at(folder, Path(), setting="--config").get(name)
-    file = Path(path)
+
+def _read_s3(path: str) -> bytes:
+    from runtime.store import store_at
+
+    folder, _, name = path.rpartition("/")
+    # The configuration names the endpoint of its stores; its own can only come from AWS's variable.
+    endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
     try:
-        if file.stat().st_size > SIZE_MAX:
-            raise WrongConfiguration(f"{path}: larger than {SIZE_MAX} bytes")
-        return file.read_bytes()
-    except OSError as error:
-        raise WrongConfiguration(
-            f"{path}: cannot be read: {error.strerror}",
-            next_step="Give --config FILE, set TIEOUT_CONFIG, or try the product with `tieout demo`.",
-        ) from error
+        return store_at(folder, Path(), endpoint=endpoint, setting="--config").get(name)
+    except SetAside as error:
+        raise WrongConfiguration(f"{path}: cannot be read: {error}", next_step=FIND_HINT) from error
+
+
+def _read_file(path: str) -> bytes:
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(SIZE_MAX + 1)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not a path"
+        raise WrongConfiguration(f"{path!a}: cannot be read: {why}", next_step=FIND_HINT) from error
 
 
 def decode(text: bytes, name: str) -> Configuration:
     """From TOML. The message gives the key's path, what was found and what is allowed."""
     try:
         data = tomllib.loads(text.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise WrongConfiguration(f"{name}: not TOML: {error}") from error
+    except (ValueError, RecursionError) as error:
+        # ValueError: not UTF-8, not TOML, or a number of thousands of digits.
+        why = error if isinstance(error, ValueError) else "nested too deeply"
+        raise WrongConfiguration(f"{name}: not TOML: {why}") from error
     try:
         configuration = msgspec.convert(data, Configuration)
     except msgspec.ValidationError as error:
         raise WrongConfiguration(f"{name}: {_explain(str(error), data)}", next_step=KEY_HINT) from error
     for key, found, allowed in contradictions(configuration):
-        raise WrongConfiguration(f"{name}: {key}: found {found!r}; allowed: {allowed}", next_step=KEY_HINT)
+        raise WrongConfiguration(f"{name}: {key}: found {found!a}; allowed: {allowed}", next_step=KEY_HINT)
     return configuration
 
 
@@ -83,16 +97,27 @@ def _explain(message: str, data: dict[str, Any]) -> str:
     text, _, path = message.partition(" - at `$")
     path = path.rstrip("`")
     parts = [int(p) if p.isdigit() else p for p in re.findall(r"[^.\[\]]+", path) if p != "..."]
+    shown = path.lstrip(".") or "the file"
     value: Any = data
     try:
         for part in parts:
             value = value[part]
     except (KeyError, IndexError, TypeError):
-        return f"{path.lstrip('.') or 'the file'}: {text}"
-    shown = path.lstrip(".") or "the file"
+        return f"{shown}: {text}"
     allowed = _allowed(parts)
-    found = "a table" if isinstance(value, dict) else repr(value)[:80]
+    found = _shown(value, secret=any(part in SECRET_KEYS for part in parts))
     return f"{shown}: found {found}; {text[0].lower()}{text[1:]}" + (f"; allowed: {allowed}" if allowed else "")
+
+
+def _shown(value: Any, *, secret: bool) -> str:
+    """A value for a message. What holds other values is only named: one of them may be a secret written where none belongs."""
+    match value:
+        case dict():
+            return "a table"
+        case list():
+            return "a list"
+        case _:
+            return "a value that is not shown" if secret else ascii(value)[:80]
 
 
 def _allowed(parts: list[Any]) -> str:
@@ -100,63 +125,16 @@ def _allowed(parts: list[Any]) -> str:
     kind: Any = Configuration
     for part in parts:
         if isinstance(part, int):
-            kind = get_args(kind)[0]
+            kind = _bare(next(iter(get_args(kind)), None))
             continue
-        hints = {each.name: each.type for each in msgspec.structs.fields(kind)} if isinstance(kind, type) else {}
-        if part not in hints:
-            return ""
-        kind = hints[part]
-        if get_origin(kind) is not None and str(get_origin(kind)).endswith("Annotated'>"):
-            kind = get_args(kind)[0]
-    return ", ".join(map(str, get_args(kind))) if "Literal" in str(get_origin(kind)) else ""
+        hints = {each.name: each.type for each in msgspec.structs.fields(kind)} if _is_section(kind) else {}
+        kind = _bare(hints.get(part))
+    return ", ".join(map(str, get_args(kind))) if get_origin(kind) is Literal else ""
 
 
-def contradictions(configuration: Configuration) -> list[tuple[str, object, str]]:
-    """(key, found, allowed) of values that are well-formed and wrong all the same."""
-    found: list[tuple[str, object, str]] = []
-    for section in ("source", "acquirer"):
-        names = [each.name for each in getattr(configuration, section)]
-        found += [
-            (f"{section}[{i}].name", name, "a name that no other has")
-            for i, name in enumerate(names)
-            if name in names[:i]
-        ]
-        for i, each in enumerate(getattr(configuration, section)):
-            if not _zone(each.zone):
-                found.append((f"{section}[{i}].zone", each.zone, "a zone of the IANA database, like Europe/Berlin"))
-    known = {each.name for each in configuration.acquirer}
-    found += [
-        (
-            f"curation.route[{i}].acquirer",
-            route.acquirer,
-            f"a configured acquirer: {', '.join(sorted(known)) or 'none is'}",
-        )
-        for i, route in enumerate(configuration.curation.route)
-        if route.acquirer not in known
-    ]
-    for i, source in enumerate(configuration.source):
-        missing = [name for name in ("amount", "currency", "direction", "requested_date") if not _mapped(source, name)]
-        if missing:
-            wanted = f"columns or constants for {', '.join(missing)}"
-            found.append((f"source[{i}].columns", sorted(source.columns), wanted))
-    for i, acquirer in enumerate(configuration.acquirer):
-        if not acquirer.sftp.key and not acquirer.sftp.password:
-            found.append((f"acquirer[{i}].sftp", "neither key nor password", "key or password, by reference"))
-    start = configuration.clock.start
-    if start is not None and start.tzinfo is None:
-        found.append(("clock.start", start.isoformat(), "a time with zone, like 2026-03-02T06:00:00Z"))
-    return found
+def _bare(kind: Any) -> Any:
+    return get_args(kind)[0] if get_origin(kind) is Annotated else kind
 
 
-def _mapped(source: Any, name: str) -> bool:
-    if name == "direction" and source.sign != "none":
-        return True
-    return name in source.columns or name in source.constants
-
-
-def _zone(name: str) -> bool:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return False
-    return name != "" and UTC is not None
+def _is_section(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)

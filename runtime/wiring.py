@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import cached_property
@@ -47,8 +49,10 @@ class World:
     def spool(self) -> Path:
         """Where large objects are written before they are stored."""
         if self.settings.path.startswith("s3://"):
-            return Path(tempfile.gettempdir())
-        folder = self.settings.base / "spool"
+            # A folder of our own also there: what is old in it is removed.
+            folder = Path(tempfile.gettempdir()) / f"tieout-spool-{os.getuid()}"
+        else:
+            folder = self.settings.base / "spool"
         folder.mkdir(mode=0o700, exist_ok=True)
         return folder
 
@@ -61,6 +65,18 @@ class World:
             clock = LedgerClock(engine)
             clock.start(self.configuration.clock.start)
         return SqlLedger(engine, clock, holder=self.holder)
+
+    def tidy(self) -> None:
+        """Remove what killed processes left in the spool and in the file store's temporary folder, once it is a day old."""
+        from runtime.store_file import LEFTOVER_AGE, FileStore
+
+        oldest = time.time() - LEFTOVER_AGE.total_seconds()
+        for entry in self.spool.iterdir():
+            if entry.stat().st_mtime < oldest:
+                shutil.rmtree(entry, ignore_errors=True)
+        root = self.configuration.stores.root
+        if root.startswith("file:"):
+            FileStore(self.settings.base / root.removeprefix("file:")).clean()
 
     @property
     def ledger_url(self) -> str:

@@ -14,6 +14,8 @@ COMMANDS = (
     "run",
     "extract",
     "status",
+    "trace",
+    "prove",
     "mismatches",
     "mismatch",
     "reconcile",
@@ -56,6 +58,13 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+    except Exception as error:  # noqa: BLE001  (the process boundary)
+        # A traceback would print the text of an exception that we do not know: it may hold anything (I7).
+        from runtime.logging import place_of
+
+        print(f"tieout: a fault of the program itself: {type(error).__name__} at {place_of(error)}", file=sys.stderr)
+        print("next step: report this line; nothing of what was stored is lost.", file=sys.stderr)
+        return 1
     return status
 
 

@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from local.demo import run_demo
+    from local.page import Announcement, address_within
     from local.prepare import prepare
 
     directory = args.dir or _fresh_default()
@@ -51,13 +52,24 @@ def run(args: argparse.Namespace) -> int:
     configure_logging(30)
     progress = _Progress(quiet=args.json or not sys.stderr.isatty())
     served = not args.exit
+    # Standard output holds one JSON object and nothing else, when that is asked for.
+    announcement = Announcement(
+        directory, lambda text: print(text, file=sys.stderr if args.json else sys.stdout, flush=True)
+    )
 
     def ended(world: World) -> None:
         if served:
             _report(world, args.json)
-            print("serving until Ctrl-C", flush=True)
+            address = address_within(directory, 5)
+            say = f"serving {address} until Ctrl-C" if address else "the page is not up; the log says why"
+            print(say, file=sys.stderr if args.json else sys.stdout, flush=True)
 
-    result = run_demo(directory, page=served, watch=progress.show, ended=ended)
+    def watch(world: World) -> None:
+        progress.show(world)
+        if served:
+            announcement.look()
+
+    result = run_demo(directory, page=served, watch=watch, ended=ended)
     if not served:
         from local.router import local_world
 

@@ -13,6 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from local.page import Announcement
     from local.router import local_world
     from local.service import Service
     from runtime.logging import configure_logging
@@ -23,5 +24,6 @@ def run(args: argparse.Namespace) -> int:
     service = Service(world, page=not args.no_page)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: service.stop())
-    service.run(stay=True)
+    announcement = Announcement(world.settings.base, lambda text: print(text, flush=True))
+    service.run(announcement.look if not args.no_page else lambda: None, stay=True)
     return 0

@@ -151,9 +151,7 @@ def check_state(verb: str, file: OutboundFile) -> None:
     )
 
 
-def _look(
-    tx: Transaction, ports: ActPorts, name: str, verb: str, actor: Actor, why: str
-) -> tuple[OutboundFile, Act]:
+def _look(tx: Transaction, ports: ActPorts, name: str, verb: str, actor: Actor, why: str) -> tuple[OutboundFile, Act]:
     file = find_file(tx, name)
     check_state(verb, file)
     return file, Act(file.file_id, verb, file.revision, actor, why, ports.clock.now())

@@ -14,7 +14,7 @@ from payments.config import Configuration
 from payments.keys import ChunkKey, index_key, pool_key
 from payments.ports import ObjectStore, Transaction
 from payments.records import Assembly, Chunk, OutboundFile, Run
-from payments.states import CLOSED_FILE_STATES, Outcome
+from payments.states import Outcome
 from payments.tables import INDEX
 from transfer.candidates import Slice, located, of_run
 from transfer.fold import latest_date
@@ -86,8 +86,9 @@ def inputs_of_plan(tx: Transaction, assembly: Assembly) -> Inputs:
 
 def _gone_back(tx: Transaction, ordinal: int) -> frozenset[str]:
     """Not those of this very assembly, whether it is planned yet or not: its rows are among its candidates."""
-    closed = tx.files.find(state=tuple(str(state) for state in CLOSED_FILE_STATES))
-    return frozenset(file.file_id for file in closed if RETURN_ASKED < (file.returned_in or RETURN_ASKED) < ordinal)
+    return frozenset(
+        file.file_id for file in tx.files.find() if RETURN_ASKED < (file.returned_in or RETURN_ASKED) < ordinal
+    )
 
 
 def _chunks(tx: Transaction, runs: list[Run]) -> list[ChunkKey]:

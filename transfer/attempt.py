@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import logging
 import tempfile
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from payments.errors import (
     Busy,
@@ -27,10 +29,10 @@ from payments.errors import (
 )
 from payments.hashing import sha256_of
 from payments.keys import file_chain, outbound_key
-from payments.ports import RemoteDrop
+from payments.ports import RemoteDrop, RemoteFile, Transaction
 from payments.records import Attempt, OutboundFile, Receipt
 from payments.states import FileState, check_file_transition
-from transfer.deliver import DeliverPorts, pause
+from transfer.deliver import DeliverPorts, may_be_tried, pause
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +41,7 @@ def deliver_file(ports: DeliverPorts, drop: RemoteDrop, file: OutboundFile) -> b
     """Bring one file as far as it goes now. True: delivered. Raises Unreachable when the connection is gone."""
     if file.state == FileState.DELIVERING:
         taken = _take_over(ports, drop, file)
-        if taken.state != FileState.SEALED:
+        if not may_be_tried(taken, ports.clock.now()):
             return taken.state == FileState.DELIVERED
         file = taken
     try:
@@ -54,7 +56,9 @@ def deliver_file(ports: DeliverPorts, drop: RemoteDrop, file: OutboundFile) -> b
         try:
             _failed(ports, file, attempt, error)
         except Busy:
-            return False  # it was revoked meanwhile: what becomes of the file is another worker's business
+            # It was revoked meanwhile: what becomes of the file is another worker's business, our leftovers are ours.
+            _clean(drop, ports, attempt)
+            return False
         _clean(drop, ports, attempt)
         if isinstance(error, Unreachable | HostKeyRefused):
             raise
@@ -62,6 +66,7 @@ def deliver_file(ports: DeliverPorts, drop: RemoteDrop, file: OutboundFile) -> b
     try:
         attempt = _intend(ports, attempt)
     except Busy:
+        _clean(drop, ports, attempt)
         return False  # somebody took over and revoked this attempt: nothing may be renamed any more
     return _rename(ports, drop, file, attempt)
 
@@ -102,13 +107,22 @@ def _rename(ports: DeliverPorts, drop: RemoteDrop, file: OutboundFile, attempt: 
     except (DeliveryFailed, TargetExists):
         return _settle(ports, drop, file, attempt).state == FileState.DELIVERED
     # No other exception ends here: the reply is lost, the state stays rename_intended, and take-over looks for evidence.
-    seen = drop.stat(target)
+    seen = _seen(drop, target)
     if seen is not None and seen.size != file.size:
         _doubt(ports, file, attempt, f"the inbox shows {seen.size} bytes, {file.size} were sent")
         return False
     # Not there any more: the acquirer was quick. The server's own yes to the rename is the evidence.
     _delivered(ports, drop, file, attempt, "rename confirmed" if seen is None else "rename confirmed, size compared")
     return True
+
+
+def _seen(drop: RemoteDrop, target: str) -> RemoteFile | None:
+    """A last look at what was placed. A link that breaks now takes away nothing of what the server confirmed before."""
+    try:
+        return drop.stat(target)
+    except TieoutError as error:
+        log.info("%s was placed; it could not be looked at again: %s", target, error)
+        return None
 
 
 def _take_over(ports: DeliverPorts, drop: RemoteDrop, file: OutboundFile) -> OutboundFile:
@@ -149,18 +163,14 @@ def _same_bytes(ports: DeliverPorts, drop: RemoteDrop, path: str, file: Outbound
 
 
 def _delivered(ports: DeliverPorts, drop: RemoteDrop, file: OutboundFile, attempt: Attempt, how: str) -> OutboundFile:
-    check_file_transition(file.name, FileState(file.state), FileState.DELIVERED)
-    now = ports.clock.now()
+    now, target = ports.clock.now(), _inbox(ports, file.name)
+    changes = {
+        "delivered_at": now,
+        "results_due_at": now + timedelta(seconds=ports.acquirer.results.due_after_s),
+        "note": "",
+    }
     with ports.ledger.begin() as tx:
-        changed = tx.files.change(
-            file,
-            state=str(FileState.DELIVERED),
-            delivered_at=now,
-            results_due_at=now + timedelta(seconds=ports.acquirer.results.due_after_s),
-            note="",
-        )
-        tx.attempts.change(attempt, state="done", ended_at=now)
-        target = _inbox(ports, file.name)
+        changed = _ended(tx, file, attempt, FileState.DELIVERED, changes, state="done", ended_at=now)
         tx.receipts.add(Receipt(file.file_id, attempt.attempt, target, file.size, file.sha256, how, drop.host_key, now))
         tx.audit.append(file_chain(file.file_id), "delivered", {"attempt": attempt.attempt, "verified_by": how})
     return changed
@@ -168,10 +178,11 @@ def _delivered(ports: DeliverPorts, drop: RemoteDrop, file: OutboundFile, attemp
 
 def _doubt(ports: DeliverPorts, file: OutboundFile, attempt: Attempt, why: str) -> OutboundFile:
     log.error("file %s is in doubt: %s. Ask the acquirer; it is not sent again without evidence.", file.name, why)
-    check_file_transition(file.name, FileState(file.state), FileState.IN_DOUBT)
+    now = ports.clock.now()
     with ports.ledger.begin() as tx:
-        changed = tx.files.change(file, state=str(FileState.IN_DOUBT), note=why)
-        tx.attempts.change(attempt, state="doubtful", ended_at=ports.clock.now(), error=why)
+        changed = _ended(
+            tx, file, attempt, FileState.IN_DOUBT, {"note": why}, state="doubtful", ended_at=now, error=why
+        )
         tx.audit.append(file_chain(file.file_id), "in_doubt", {"attempt": attempt.attempt, "why": why})
     return changed
 
@@ -182,25 +193,39 @@ def _failed(ports: DeliverPorts, file: OutboundFile, attempt: Attempt, error: Ba
     text = str(error) if isinstance(error, TieoutError) else f"unexpected {type(error).__name__}"
     log.warning("file %s, attempt %s failed: %s", file.name, attempt.attempt, text)
     now = ports.clock.now()
-    check_file_transition(file.name, FileState(file.state), FileState.SEALED)
     held = ""
     if isinstance(error, Tampered | TargetExists | NotAllowed):
         held = text
     elif attempt.attempt >= ports.acquirer.retry.attempts:
         held = f"{attempt.attempt} attempts failed, the last: {text}"
+    changes = {"held": held, "note": text, "next_attempt_at": now + pause(ports.acquirer, attempt.attempt)}
     with ports.ledger.begin() as tx:
-        changed = tx.files.change(
-            file,
-            state=str(FileState.SEALED),
-            held=held,
-            note=text,
-            next_attempt_at=now + pause(ports.acquirer, attempt.attempt),
-        )
-        tx.attempts.change(attempt, state="failed", ended_at=now, error=text)
+        changed = _ended(tx, file, attempt, FileState.SEALED, changes, state="failed", ended_at=now, error=text)
         tx.audit.append(
             file_chain(file.file_id), "attempt_failed", {"attempt": attempt.attempt, "error": type(error).__name__}
         )
     return changed
+
+
+def _ended(
+    tx: Transaction,
+    file: OutboundFile,
+    attempt: Attempt,
+    verdict: FileState,
+    changes: Mapping[str, Any],
+    **ended: Any,
+) -> OutboundFile:
+    """The end of an attempt and what it means for the file.
+
+    The attempt is the fence: whoever lost it to a take-over gets Busy here and changes nothing. The file itself may have
+    changed meanwhile: where the acquirer spoke of it first, its word stands.
+    """
+    tx.attempts.change(attempt, **ended)
+    current = tx.files.get(file.file_id)
+    if current is None or current.state != FileState.DELIVERING:
+        return current or file
+    check_file_transition(file.name, FileState(current.state), verdict)
+    return tx.files.change(current, state=str(verdict), **changes)
 
 
 def _clean(drop: RemoteDrop, ports: DeliverPorts, attempt: Attempt) -> None:

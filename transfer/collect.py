@@ -17,7 +17,7 @@ from payments.config import AcquirerSection
 from payments.errors import Busy, HostKeyRefused, TieoutError, Unreachable
 from payments.hashing import sha256_of
 from payments.keys import day_chain, mismatch_id, result_key, safe_name
-from payments.leasing import TTL
+from payments.leasing import TTL, kept
 from payments.ports import Clock, Lease, Ledger, ObjectStore, RemoteDrop, RemoteFile, Transaction
 from payments.records import Mismatch, ResultFile, Sighting
 from payments.states import MismatchKind, MismatchState
@@ -44,7 +44,7 @@ def collect(ports: CollectPorts) -> int:
     if lease is None:
         raise Busy(f"acquirer {ports.acquirer.name}: another poll of its outbox is under way")
     try:
-        with ports.connect() as drop:
+        with kept(ports.ledger.leases, lease), ports.connect() as drop:
             return _poll(ports, drop, lease)
     except HostKeyRefused as error:
         log.warning("acquirer %s: %s. %s", ports.acquirer.name, error, error.next_step)
@@ -87,8 +87,14 @@ def _sight(tx: Transaction, ports: CollectPorts, seen: RemoteFile) -> None:
         if state == "refused":
             _alarm(tx, ports, seen)
         return
+    if state == "refused":
+        # It was a result when it was first seen, and has grown too large since, or the rules were changed.
+        if known.state != "refused":
+            tx.sightings.change(known, size=seen.size, modified_s=seen.modified_s, state="refused")
+            _alarm(tx, ports, seen)
+        return
     same = (known.size, known.modified_s) == (seen.size, seen.modified_s)
-    if state != "seen" or (same and known.state in {"collected", "refused", "fetching"}):
+    if same and known.state in {"collected", "fetching"}:
         return
     ready = same or ports.acquirer.results.stable_listings == 1
     tx.sightings.change(known, size=seen.size, modified_s=seen.modified_s, state="fetching" if ready else "seen")
@@ -96,6 +102,8 @@ def _sight(tx: Transaction, ports: CollectPorts, seen: RemoteFile) -> None:
 
 def _rule(acquirer: AcquirerSection, seen: RemoteFile) -> str:
     """ignored: a name in the making. refused: hostile, too large, or known to no rule. seen: a result."""
+    if "/" in seen.name or not seen.name.isprintable():
+        return "refused"  # also where it begins with a dot: no pattern for harmless names may hide it
     if any(fnmatch.fnmatchcase(seen.name, pattern) for pattern in acquirer.results.ignore):
         return "ignored"
     known = any(fnmatch.fnmatchcase(seen.name, pattern) for pattern in acquirer.results.names)
@@ -107,6 +115,8 @@ def _alarm(tx: Transaction, ports: CollectPorts, seen: RemoteFile) -> None:
     """A name that no rule knows is not fetched, and somebody must look at it."""
     now, name = ports.clock.now(), ports.acquirer.name
     day = business_date(ports.acquirer, now)
+    if tx.mismatches.get(mismatch_id("outbox", name, seen.name)) is not None:
+        return  # one alarm per name, whatever becomes of it next
     shown = seen.name.encode("unicode_escape").decode()[:200]
     tx.replace_mismatches(
         [

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from payments.config import AcquirerSection
-from payments.errors import HostKeyRefused, TieoutError, Unreachable
+from payments.errors import Busy, HostKeyRefused, TieoutError, TryAgain, Unreachable
 from payments.keys import file_chain
 from payments.leasing import TTL, drain
 from payments.ports import Clock, Lease, Ledger, ObjectStore, RemoteDrop, Transaction
@@ -57,14 +57,15 @@ def due_files(tx: Transaction, acquirer: AcquirerSection, now: datetime) -> list
     for file in files:
         if file.state == FileState.CANCELLED and file.sequence in replaced:
             continue
-        if _may_be_tried(file, now):
+        if may_be_tried(file, now):
             due.append(file)
         elif acquirer.sequence == "strict":
             break
     return due
 
 
-def _may_be_tried(file: OutboundFile, now: datetime) -> bool:
+def may_be_tried(file: OutboundFile, now: datetime) -> bool:
+    """Whether nobody holds it, its state allows an attempt, and its pause is over."""
     if file.held or file.state not in {FileState.SEALED, FileState.DELIVERING}:
         return False
     return file.next_attempt_at is None or file.next_attempt_at <= now
@@ -79,7 +80,7 @@ def blocked_by(tx: Transaction, acquirer: AcquirerSection, now: datetime) -> str
     for file in files:
         if file.state == FileState.CANCELLED and file.sequence in replaced:
             continue
-        if not _may_be_tried(file, now) and file is not files[-1]:
+        if not may_be_tried(file, now) and file is not files[-1]:
             return (
                 f"{file.name} ({file.held or file.state}) blocks the files behind it: the acquirer wants strict order"
             )
@@ -89,8 +90,6 @@ def blocked_by(tx: Transaction, acquirer: AcquirerSection, now: datetime) -> str
 
 def _session(ports: DeliverPorts, lease: Lease) -> bool:
     """One connection, as many files as are due. False: nothing was due, or the server could not be reached."""
-    from transfer.attempt import deliver_file
-
     with ports.ledger.begin() as tx:
         due = due_files(tx, ports.acquirer, ports.clock.now())
     if not due:
@@ -99,13 +98,32 @@ def _session(ports: DeliverPorts, lease: Lease) -> bool:
         with ports.connect() as drop:
             for file in due:
                 ports.ledger.leases.renew(lease, ttl=TTL)
-                settled = deliver_file(ports, drop, file)
-                if not settled and ports.acquirer.sequence == "strict":
+                delivered = _try(ports, drop, file)
+                if not delivered and ports.acquirer.sequence == "strict":
                     break
     except (Unreachable, HostKeyRefused) as error:
+        # Who lost the lease has nothing to say about files that another worker delivers now.
+        ports.ledger.leases.renew(lease, ttl=TTL)
         postpone(ports, due, error)
         return False
     return True
+
+
+def _try(ports: DeliverPorts, drop: RemoteDrop, file: OutboundFile) -> bool:
+    """One file: what goes wrong with it alone makes it wait, and never stops its neighbours. True: delivered."""
+    from transfer.attempt import deliver_file
+
+    try:
+        return deliver_file(ports, drop, file)
+    except (Unreachable, HostKeyRefused):
+        raise
+    except Busy:
+        return False  # somebody else changed it: the next look at the ledger says what it is now
+    except TieoutError as error:
+        postpone(ports, [file], error)
+    except Exception as error:  # noqa: BLE001  (a failure we do not know: its text may hold anything, so only its type is said)
+        postpone(ports, [file], TryAgain(f"file {file.name}: unexpected {type(error).__name__}"))
+    return False
 
 
 def postpone(ports: DeliverPorts, files: list[OutboundFile], error: TieoutError) -> None:

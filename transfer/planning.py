@@ -13,13 +13,13 @@ import pyarrow as pa
 
 from payments.books import Total
 from payments.config import AcquirerSection, Limits
-from payments.errors import WrongConfiguration
-from payments.keys import file_id, safe_name
+from payments.keys import file_id
 from payments.ports import ObjectStore
 from payments.records import OutboundFile
 from payments.states import FileState, Outcome
 from payments.totals import total_of_columns
 from transfer.candidates import Slice
+from transfer.file_names import file_name
 from transfer.fold import CODES, SEND, Folded
 
 NO_FILE = -1
@@ -191,24 +191,6 @@ def number_files(
 def business_date(acquirer: AcquirerSection, at: datetime) -> date:
     """The acquirer's book day at a time."""
     return at.astimezone(ZoneInfo(acquirer.zone)).date()
-
-
-def file_name(acquirer: AcquirerSection, day: date, sequence: int, generation: int) -> str:
-    """From the acquirer's template. Raises WrongConfiguration for a template that cannot be filled or is not harmless."""
-    try:
-        name = acquirer.file_name.format(
-            acquirer=acquirer.name, business_date=day, sequence=sequence, generation=generation, format=acquirer.format
-        )
-    except (KeyError, IndexError, ValueError) as error:
-        raise WrongConfiguration(
-            f"acquirer {acquirer.name}: file_name: {acquirer.file_name!r} cannot be filled; "
-            "allowed are {acquirer}, {business_date:%Y%m%d}, {sequence:06d}, {generation}, {format}"
-        ) from error
-    if safe_name(name) != name:
-        raise WrongConfiguration(
-            f"acquirer {acquirer.name}: file_name gives {name!r}; allowed are letters, digits, '.', '-' and '_', at most 100"
-        )
-    return name
 
 
 def over_limit(limits: Limits, total: Total, usual: Sequence[int]) -> str:

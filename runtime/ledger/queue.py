@@ -89,13 +89,17 @@ class LedgerQueue:
         with translated(self._engine), self._engine.connect() as connection:
             return {str(row.queue) for row in connection.execute(select(notices.c.queue).distinct())}
 
-    def release_held(self, holder_prefix: str) -> None:
-        """Make the messages of processes that are known to be dead visible now."""
+    def release_held(self, holder_prefix: str, *, forgiven: bool = False) -> None:
+        """Make the messages of processes that are known to be dead visible now.
+
+        `forgiven`: their end was not the messages' fault, so that this receive is not counted against them.
+        """
+        receives = notices.c.receives - 1 if forgiven else notices.c.receives
         with writing(self._engine) as connection:
             connection.execute(
                 notices.update()
                 .where(notices.c.receipt != "", notices.c.receipt.startswith(holder_prefix, autoescape=True))
-                .values(visible_ms=now_ms(connection), receipt="")
+                .values(visible_ms=now_ms(connection), receipt="", receives=receives)
             )
 
     def _anything(self, queue: str) -> bool:

@@ -1,0 +1,117 @@
+"""Proves one run from its stored bytes: every chunk's hashes, rows and totals, its manifest, and its equation."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from payments.books import Total, total_of
+from payments.config import SourceSection
+from payments.keys import ChunkKey, complete_key, manifest_key
+from payments.ports import ObjectStore
+from payments.records import Chunk, Run
+from payments.run_closing import canonical_json, complete_document
+from reconciliation import recount
+from reconciliation.certificate import Certificate
+
+FINISHED = frozenset({"curated", "assembled"})
+STRANGERS_SHOWN = 10
+
+
+def prove_run(
+    certificate: Certificate, store: ObjectStore, source: SourceSection | None, run: Run, chunks: Sequence[Chunk]
+) -> None:
+    """`source` is the run's source as it is configured now, None when it no longer is: then no row can be read again."""
+    name = f"run {run.source}/{run.ordinal:06d}"
+    certificate.configs[name] = run.config_hash
+    certificate.same(name, "is curated", "yes", "yes" if run.state in FINISHED else f"no: it is {run.state}")
+    certificate.same(name, "its source is configured", run.source, source.name if source else None)
+    certificate.same(name, "chunks follow each other without a hole", "yes", _without_holes(run, chunks))
+    parts = [_prove_chunk(certificate, store, source, run, chunk) for chunk in chunks]
+    extracted, curated, quarantined = (total_of(part[each] for part in parts) for each in range(3))
+    certificate.same(name, "extracted", run.extracted, extracted)
+    certificate.same(name, "curated", run.curated, curated)
+    certificate.same(name, "quarantined", run.quarantined, quarantined)
+    certificate.same(name, "extracted = curated + quarantined", extracted, curated + quarantined)
+    _prove_document(
+        certificate, store, manifest_key(run.source, run.business_date, run.ordinal), _manifest(run, chunks)
+    )
+    if run.state in FINISHED:
+        key = complete_key(run.source, run.business_date, run.ordinal)
+        _prove_document(certificate, store, key, complete_document(run))
+    _prove_nothing_else(certificate, store, name, run, chunks)
+
+
+def _prove_chunk(
+    certificate: Certificate, store: ObjectStore, source: SourceSection | None, run: Run, chunk: Chunk
+) -> tuple[Total, Total, Total]:
+    """The totals that the three objects of a chunk hold; nothing of what is missing or unreadable."""
+    key = ChunkKey(run.source, run.business_date, run.ordinal, chunk.ordinal)
+    extracted, curated, quarantined = Total(), Total(), Total()
+    with certificate.stored(store, key.raw, chunk.raw_sha256) as path:
+        if path is not None and source is not None:
+            extracted, strangers = recount.raw(path, source)
+            certificate.same(key.raw, "rows with another identity or hash than their values give", 0, strangers)
+            certificate.same(key.raw, "extracted", chunk.extracted, extracted)
+    with certificate.stored(store, key.curated, chunk.curated_sha256) as path:
+        if path is not None:
+            curated = recount.total(path)
+            certificate.same(key.curated, "curated", chunk.curated, curated)
+    with certificate.stored(store, key.quarantine, chunk.quarantine_sha256) as path:
+        if path is not None:
+            quarantined = recount.total(path)
+            certificate.same(key.quarantine, "quarantined", chunk.quarantined, quarantined)
+    return extracted, curated, quarantined
+
+
+def _without_holes(run: Run, chunks: Sequence[Chunk]) -> str:
+    if len(chunks) != run.chunks:
+        return f"{len(chunks)} chunks are recorded, the run counts {run.chunks}"
+    lower = run.lower
+    for chunk in chunks:
+        if chunk.lower != lower:
+            return f"chunk {chunk.ordinal} does not begin where the one before it ends"
+        lower = chunk.upper
+    return "yes" if lower == run.upper else "the last chunk does not end where the run ends"
+
+
+def _manifest(run: Run, chunks: Sequence[Chunk]) -> bytes:
+    """What manifest.json must say, made here once more from the ledger."""
+    return canonical_json(
+        {
+            "source": run.source,
+            "business_date": run.business_date.isoformat(),
+            "run": run.ordinal,
+            "opened_at": run.opened_at.isoformat(),
+            "config_hash": run.config_hash,
+            "lower": run.lower,
+            "upper": run.upper,
+            "extracted": run.extracted.to_json(digest=True),
+            "chunks": [
+                {
+                    "key": ChunkKey(run.source, run.business_date, run.ordinal, chunk.ordinal).raw,
+                    "rows": chunk.rows,
+                    "sha256": chunk.raw_sha256,
+                    "extracted": chunk.extracted.to_json(digest=True),
+                }
+                for chunk in chunks
+            ],
+        }
+    )
+
+
+def _prove_document(certificate: Certificate, store: ObjectStore, key: str, expected: bytes) -> None:
+    """The stored document is, byte for byte, what the ledger says."""
+    with certificate.stored(store, key, hashlib.sha256(expected).hexdigest()):
+        pass
+
+
+def _prove_nothing_else(
+    certificate: Certificate, store: ObjectStore, name: str, run: Run, chunks: Sequence[Chunk]
+) -> None:
+    """An object that no record knows could be taken for rows of this run."""
+    for kind, document in (("raw", "manifest.json"), ("curated", "complete.json"), ("quarantine", "")):
+        folder = f"{kind}/{run.source}/{run.business_date}/{run.ordinal:06d}/"
+        known = {f"{folder}{chunk.ordinal:05d}.parquet" for chunk in chunks} | {folder + document}
+        strangers = [key for key in store.keys(folder) if key not in known]
+        certificate.same(name, f"unknown objects in {kind}", [], strangers[:STRANGERS_SHOWN])

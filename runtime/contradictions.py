@@ -1,0 +1,131 @@
+"""Finds values of the configuration that are well-formed and wrong all the same: names nobody has, times without zone, two ways at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from curation.our_columns import MATCHED_COLUMNS, OUR_COLUMNS, TEXT_COLUMNS
+from payments.config import AcquirerSection, Configuration, Curation, SourceSection
+from payments.errors import WrongConfiguration
+from transfer.file_names import ALLOWED, file_name
+
+Contradiction = tuple[str, object, str]
+"""(the key's path, what was found, what is allowed)."""
+
+NOT_SHOWN = "a value that is not shown"
+SECRET_FORMS = "a reference: env:NAME, file:PATH or aws-secret:ARN"  # noqa: S105  (how a secret is referred to)
+REFERENCE = re.compile(r"(env|file|aws-secret):.+", re.DOTALL)
+MONEY_KEY = re.compile(r"[A-Z]{3}(/(CRDT|DBIT))?")
+NEEDED = ("amount", "currency", "direction", "requested_date")
+
+
+def contradictions(configuration: Configuration) -> list[Contradiction]:
+    """Everything found, in the order of the file's sections; empty when nothing is wrong."""
+    found = [*_service(configuration), *_names("source", configuration.source)]
+    for number, source in enumerate(configuration.source):
+        found += [(f"source[{number}].{key}", value, allowed) for key, value, allowed in _source(source)]
+    found += _names("acquirer", configuration.acquirer)
+    for number, acquirer in enumerate(configuration.acquirer):
+        found += [(f"acquirer[{number}].{key}", value, allowed) for key, value, allowed in _acquirer(acquirer)]
+    return [*found, *_curation(configuration)]
+
+
+def _service(configuration: Configuration) -> Iterator[Contradiction]:
+    ledger, queue, clock = configuration.ledger, configuration.queue, configuration.clock
+    if not re.match(r"sqlite:.|postgresql:.", ledger.url):
+        scheme = ledger.url.partition(":")[0][:20]
+        yield "ledger.url", scheme, "sqlite:FILE and postgresql://user@host:port/database"
+    yield from _secret("ledger.password", ledger.password)
+    if queue.url != "ledger:" and not re.fullmatch(r"sqs:[a-z0-9-]*", queue.url):
+        yield "queue.url", queue.url, "ledger: and sqs:REGION"
+    for name, at in (("start", clock.start), ("end", clock.end)):
+        if at is not None and at.tzinfo is None:
+            yield f"clock.{name}", at.isoformat(), "a time with zone, like 2026-03-02T06:00:00Z"
+    if clock.start is None and (clock.end is not None or clock.peer):
+        yield "clock", "end or peer without start", "start, which makes the clock virtual"
+    if _ends_too_soon(clock.start, clock.end):
+        yield "clock.end", clock.end.isoformat() if clock.end else "", "a time behind clock.start"
+
+
+def _ends_too_soon(start: datetime | None, end: datetime | None) -> bool:
+    if start is None or end is None or start.tzinfo is None or end.tzinfo is None:
+        return False
+    return end <= start
+
+
+def _names(section: str, members: Sequence[SourceSection | AcquirerSection]) -> Iterator[Contradiction]:
+    names = [each.name for each in members]
+    for number, each in enumerate(members):
+        if each.name in names[:number]:
+            yield f"{section}[{number}].name", each.name, "a name that no other has"
+        if not is_zone(each.zone):
+            yield f"{section}[{number}].zone", each.zone, "a zone of the IANA database, like Europe/Berlin"
+
+
+def _source(source: SourceSection) -> Iterator[Contradiction]:
+    if not re.match(r"sqlite:.|(postgresql|postgres):.", source.url):
+        yield "url", source.url.partition(":")[0][:20], "sqlite:FILE and postgresql://user@host:port/database"
+    for part in ("columns", "values", "constants"):
+        for name in sorted(set(getattr(source, part)) - OUR_COLUMNS):
+            yield f"{part}.{name[:60]}", "a name that is no column of ours", ", ".join(sorted(OUR_COLUMNS))
+    given = {*source.columns, *source.constants, *(["direction"] if source.sign != "none" else [])}
+    missing = [name for name in NEEDED if name not in given]
+    if missing:
+        yield "columns", sorted(source.columns), f"columns or constants for {', '.join(missing)}"
+    if source.schedule.at and source.schedule.every_s:
+        yield "schedule", "at and every_s", "one of them"
+    yield from _secret("password", source.password)
+
+
+def _acquirer(acquirer: AcquirerSection) -> Iterator[Contradiction]:
+    try:
+        file_name(acquirer, date(2026, 3, 2), acquirer.sequence_first, 1)
+    except WrongConfiguration:
+        yield "file_name", acquirer.file_name[:200], ALLOWED
+    if not acquirer.sftp.key and not acquirer.sftp.password:
+        yield "sftp", "neither key nor password", "key or password, by reference"
+    yield from _secret("sftp.key", acquirer.sftp.key)
+    yield from _secret("sftp.password", acquirer.sftp.password)
+    for key in acquirer.limits.amount_minor:
+        if not MONEY_KEY.fullmatch(key):
+            # Under a key that no sum has, the limit would hold nothing.
+            yield "limits.amount_minor", key, "a currency, or currency and direction: EUR, EUR/CRDT, EUR/DBIT"
+
+
+def _curation(configuration: Configuration) -> Iterator[Contradiction]:
+    curation: Curation = configuration.curation
+    acquirers = sorted(each.name for each in configuration.acquirer)
+    sources = sorted(each.name for each in configuration.source)
+    for number, route in enumerate(curation.route):
+        if route.acquirer not in acquirers:
+            yield f"curation.route[{number}].acquirer", route.acquirer, _configured("acquirer", acquirers)
+        for name in route.source:
+            if name not in sources:
+                yield f"curation.route[{number}].source", name, _configured("source", sources)
+    for name in curation.required:
+        if name not in TEXT_COLUMNS:
+            yield "curation.required", name, f"{', '.join(TEXT_COLUMNS)}; the other columns are always required"
+    table = curation.reference_table
+    if table is not None and table.match not in MATCHED_COLUMNS:
+        yield "curation.reference_table.match", table.match, ", ".join(MATCHED_COLUMNS)
+
+
+def _configured(section: str, names: list[str]) -> str:
+    return f"a configured {section}: {', '.join(names) or 'none is'}"
+
+
+def _secret(key: str, reference: str) -> Iterator[Contradiction]:
+    if reference and not REFERENCE.fullmatch(reference):
+        yield key, NOT_SHOWN, SECRET_FORMS
+
+
+def is_zone(name: str) -> bool:
+    """Whether the IANA database has this zone."""
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return name != ""

@@ -1,0 +1,93 @@
+"""A ledger, a store and other things that die at a chosen point; for tests only.
+
+To die before an effect is to die after the one before it: so each effect has one point behind it, and a transaction has
+another before its commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from payments.ports import StoredObject
+
+
+class Killed(BaseException):
+    """The process is gone: no handler of ours may catch it."""
+
+
+@dataclass
+class Fate:
+    """Counts the points at which a process may die; dies at the one it is told to, and stays dead."""
+
+    dies_at: int = 0
+    passed: int = 0
+
+    def point(self) -> None:
+        self.passed += 1
+        if self.dies_at and self.passed >= self.dies_at:
+            raise Killed
+
+
+@dataclass
+class MortalLedger:
+    """Dies inside a transaction, before its commit, or after it."""
+
+    inner: Any
+    fate: Fate
+
+    @property
+    def leases(self) -> Any:
+        return Mortal(self.inner.leases, self.fate)
+
+    @contextmanager
+    def begin(self) -> Iterator[Any]:
+        with self.inner.begin() as tx:
+            yield tx
+            self.fate.point()
+        self.fate.point()
+
+
+@dataclass
+class MortalStore:
+    """Dies after every put."""
+
+    inner: Any
+    fate: Fate
+
+    def put(self, key: str, data: bytes) -> StoredObject:
+        return self._effect(self.inner.put, key, data)
+
+    def put_file(self, key: str, path: Path) -> StoredObject:
+        return self._effect(self.inner.put_file, key, path)
+
+    def _effect(self, act: Callable[..., StoredObject], *given: Any) -> StoredObject:
+        stored = act(*given)
+        self.fate.point()
+        return stored
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+
+@dataclass
+class Mortal:
+    """Anything else: dies after every call."""
+
+    inner: Any
+    fate: Fate
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self.inner, name)
+        if not callable(found):
+            return found
+
+        def call(*given: Any, **named: Any) -> Any:
+            answer = found(*given, **named)
+            self.fate.point()
+            return answer
+
+        return call

@@ -1,0 +1,88 @@
+"""tieout prove: recomputes counts, sums and hashes of a run, a file or a day from stored bytes: the certificate."""
+
+from __future__ import annotations
+
+import argparse
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from reconciliation.certificate import Certificate, Check
+
+HELP = "recompute a run, a file or a day from stored bytes: the tie-out certificate"
+SHOWN_MAX = 400
+TEXT_MAX = 100
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="RUN|FILE|DATE", help="legacy/000001, a file's name or file_id, or 2026-03-02")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    from reconciliation.prove import ProvePorts, prove
+    from runtime.ledger.audit import audit_records, faults
+    from runtime.wiring import World
+    from tieout.show import print_json
+
+    world = World.open(args.config)
+    ports = ProvePorts(world.ledger, world.store, world.configuration)
+    certificate, subjects = prove(ports, args.name)
+    with world.ledger.look() as tx:
+        for chain in subjects.chains:
+            certificate.same(
+                f"audit {chain}", "its records are whole", [], list(faults(audit_records(tx.connection, chain)))
+            )
+    now = world.clock.now()
+    if args.json:
+        shown = certificate.to_json()
+        print_json({**shown, "config_hash": world.settings.config_hash, "proved_at": now.isoformat()})
+    else:
+        print(report(certificate, world.settings.config_hash, now))
+    return 0 if certificate.ties else 1
+
+
+def report(certificate: Certificate, config_hash: str, now: datetime) -> str:
+    """The certificate for people: every check in order, what does not hold once more at the end."""
+    from tieout.show import clean
+
+    parts = [f"Tie-out certificate of {certificate.subject}, {now:%Y-%m-%d %H:%M:%S} UTC"]
+    for subject, checks in groupby(certificate.checks[:SHOWN_MAX], key=lambda check: check.subject):
+        lines = (f"  {'ok ' if check.holds else 'OFF'} {check.what}: {short(check.found)}" for check in checks)
+        parts.append("\n".join(clean(line) for line in [subject, *lines]))
+    if len(certificate.checks) > SHOWN_MAX:
+        parts.append(f"{len(certificate.checks) - SHOWN_MAX:,} more checks: --json shows all")
+    configs = sorted(set(certificate.configs.values()))
+    parts.append(
+        "\n".join(f"configuration {each}{' (the one of now)' if each == config_hash else ''}" for each in configs)
+    )
+    parts += ["\n".join(map(_failure, certificate.failed[:SHOWN_MAX]))] if certificate.failed else []
+    counted = f"{len(certificate.checks):,} checks over {certificate.objects:,} objects, {certificate.size:,} bytes"
+    verdict = "all hold: it ties." if certificate.ties else f"{len(certificate.failed):,} do not hold: IT DOES NOT TIE."
+    return "\n\n".join(part for part in [*parts, f"{counted}; {verdict}"] if part)
+
+
+def _failure(check: Check) -> str:
+    from tieout.show import clean
+
+    return clean(f"OFF {check.subject}: {check.what}: expected {short(check.expected)}, found {short(check.found)}")
+
+
+def short(value: Any) -> str:
+    """A value of a check in few characters: a total by count and sums, a hash by its beginning."""
+    from tieout.show import sums
+
+    match value:
+        case {"count": count, "amount_minor": amounts, "unreadable": unreadable, "digest": digest}:
+            beside = f", {unreadable:,} unreadable" if unreadable else ""
+            return f"{count:,} ({sums(amounts)}{beside}) #{digest[0][:8]}"
+        case dict():
+            return sums(value)
+        case str() if len(value) == 64 and " " not in value:
+            return value[:16]
+        case []:
+            return "none"
+        case _:
+            return str(value)[:TEXT_MAX]
