@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from payments.display import clean, money, sums, told, words
-from runtime.logging import ACCOUNT
+from payments.masking import masked
 
 FOLDER = Path(__file__).parent
 TEXT_MAX = 1_000
@@ -56,7 +56,7 @@ def shown(value: Any) -> Any:
 
 def free(text: object) -> str:
     """Free text, like a note: what looks like an account or card number is masked, as in the log (I7)."""
-    return ACCOUNT.sub("<masked>", str(text))
+    return masked(str(text))
 
 
 def number(value: int) -> str:

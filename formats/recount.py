@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -89,8 +90,8 @@ def _delimited(path: Path) -> Recounted:
             trailer = record
         else:
             raise Unreadable(f"the line behind payment {found.count} is neither the next payment nor the trailer")
-    if not trailer:
-        raise Unreadable("the trailer is missing")
+    if not trailer or not _ends_its_last_line(path):
+        raise Unreadable("the file ends before the end of its trailer")
     found.stated |= {"count": trailer[1], "trailer date": trailer[2], "trailer sequence": trailer[3]}
     found.stated["sums"] = sums_of(trailer[4])
     return found
@@ -104,44 +105,54 @@ def _records(path: Path) -> Iterator[list[str]]:
         raise Unreadable("the file is not UTF-8 text with RFC 4180 quotes") from error
 
 
+def _ends_its_last_line(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read() == b"\n"
+
+
 def _pain001(path: Path) -> Recounted:
     from lxml import etree
 
     found = Recounted()
-    names = ("GrpHdr", "ReqdExctnDt", "CdtTrfTxInf", "PmtInf")
-    walk = etree.iterparse(
-        str(path),
-        events=("end",),
-        tag=[NAMESPACE + name for name in names],
-        resolve_entities=False,
-        no_network=True,
-        load_dtd=False,
-        huge_tree=False,
-    )
-    requested, before = "", (0, Decimal(0))
     try:
-        for _, element in walk:
-            match element.tag.removeprefix(NAMESPACE):
-                case "GrpHdr":
-                    found.stated = {"message id": _text(element, "MsgId"), "count": _text(element, "NbOfTxs")}
-                    found.stated["control sum"] = _text(element, "CtrlSum")
-                case "ReqdExctnDt":
-                    requested = _text(element, "Dt")
-                case "CdtTrfTxInf":
-                    amount = element.find(f"{NAMESPACE}Amt/{NAMESPACE}InstdAmt")
-                    currency, text = ("", "") if amount is None else (amount.get("Ccy", ""), amount.text or "")
-                    found.add(_text(element, "PmtId", "EndToEndId"), "CRDT", text, currency, requested)
-                    _forget(element)
-                case "PmtInf":
-                    found.groups_off += not _group_holds(element, found, before)
-                    before = (found.count, found.plain_sum)
-                    _forget(element)
+        with path.open("rb") as file:
+            walk = etree.iterparse(
+                file,
+                events=("end",),
+                tag=[NAMESPACE + name for name in ("GrpHdr", "ReqdExctnDt", "CdtTrfTxInf", "PmtInf")],
+                resolve_entities=False,
+                no_network=True,
+                load_dtd=False,
+                huge_tree=False,
+            )
+            _walk(found, walk)
     except etree.XMLSyntaxError:
         # Not chained: the library's text quotes values (I7).
         raise Unreadable("the file is not well-formed XML") from None
     if not found.stated:
         raise Unreadable("the file is not a pain.001.001.09")
     return found
+
+
+def _walk(found: Recounted, walk: Any) -> None:
+    requested, before = "", (0, Decimal(0))
+    for _, element in walk:
+        match element.tag.removeprefix(NAMESPACE):
+            case "GrpHdr":
+                found.stated = {"message id": _text(element, "MsgId"), "count": _text(element, "NbOfTxs")}
+                found.stated["control sum"] = _text(element, "CtrlSum")
+            case "ReqdExctnDt":
+                requested = _text(element, "Dt")
+            case "CdtTrfTxInf":
+                amount = element.find(f"{NAMESPACE}Amt/{NAMESPACE}InstdAmt")
+                currency, text = ("", "") if amount is None else (amount.get("Ccy", ""), amount.text or "")
+                found.add(_text(element, "PmtId", "EndToEndId"), "CRDT", text, currency, requested)
+                _forget(element)
+            case "PmtInf":
+                found.groups_off += not _group_holds(element, found, before)
+                before = (found.count, found.plain_sum)
+                _forget(element)
 
 
 def _group_holds(element: Any, found: Recounted, before: tuple[int, Decimal]) -> bool:

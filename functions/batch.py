@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from payments.errors import TieoutError
+from payments.errors import TieoutError, Unreachable
 
 if TYPE_CHECKING:
     from runtime.wiring import World
 
 log = logging.getLogger(__name__)
+
+NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 _worlds: list[World] = []
 
@@ -40,6 +43,14 @@ def handle(event: dict[str, Any], act: Callable[[str], object]) -> dict[str, Any
         except TieoutError as error:
             log.warning("%s: %s. %s", type(error).__name__, error, error.next_step)
             raise
+        except OSError as error:
+            # Wherever it came from, a spool or a library: a full disk is said in words, and the message comes again.
+            if error.errno not in NO_SPACE:
+                log.exception("a message failed for a reason that is not known here")
+                raise
+            full = Unreachable("no space left on this machine", next_step="Free space: nothing was lost.")
+            log.warning("%s: %s. %s", type(full).__name__, full, full.next_step)
+            raise full from error
         except Exception:
             log.exception("a message failed for a reason that is not known here")
             raise

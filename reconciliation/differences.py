@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from payments.keys import mismatch_id
+from payments.masking import masked_word
 from payments.records import Mismatch, OutboundFile, ResultFile
 from payments.states import OPEN_MISMATCH_STATES, MismatchKind, MismatchState
 from reconciliation.matching import Matched
@@ -25,9 +26,17 @@ def of_file(file: OutboundFile, matched: Matched, at: datetime) -> list[Mismatch
     return found
 
 
-def of_lost(result: ResultFile, kind: MismatchKind, rows: Iterable[Mapping[str, Any]], at: datetime) -> list[Mismatch]:
-    """Events of a result file that belong to none of our files, or to more than one."""
-    return [_event(result.acquirer, None, kind, {**row, "sha": result.sha256}, at, result) for row in rows]
+def of_lost(
+    result: ResultFile, kind: MismatchKind, rows: Iterable[Mapping[str, Any]], at: datetime, *, format_: str
+) -> list[Mismatch]:
+    """Events of a result file that belong to none of our files, or to more than one; `format_` is that of our files."""
+    lost = [{**row, "sha": result.sha256, "direction": row["direction"] or _implied(format_)} for row in rows]
+    return [_event(result.acquirer, None, kind, row, at, result) for row in lost]
+
+
+def _implied(format_: str) -> str:
+    """A pain.002 states no direction: what it answers, a pain.001, holds credit transfers only."""
+    return "CRDT" if format_.startswith("pain.001") else ""
 
 
 def refused(file: OutboundFile, reason: str, at: datetime) -> Mismatch:
@@ -46,7 +55,7 @@ def refused(file: OutboundFile, reason: str, at: datetime) -> Mismatch:
 
 
 def _pair(file: OutboundFile, row: Mapping[str, Any], at: datetime) -> Mismatch:
-    detail = {name: row[name] for name in STATED if row[name] is not None}
+    detail = {name: masked_word(row[name]) for name in STATED if row[name] is not None}
     if row["reported_date"] is not None and row["kind"] == MismatchKind.DATE_DIFFERS:
         detail |= {"date": "requested_date", "reported_date": row["reported_date"].isoformat()}
     return Mismatch(
@@ -79,6 +88,7 @@ def _event(
 ) -> Mismatch:
     """One event of a result file, named by that file and its line."""
     day = file.business_date if file is not None else result.business_date if result is not None else at.date()
+    reference = row["end_to_end_id"] or ""
     return Mismatch(
         id=mismatch_id("event", acquirer, row["sha"], str(row["line"])),
         acquirer=acquirer,
@@ -88,12 +98,17 @@ def _event(
         opened_at=at,
         updated_at=at,
         file_id="" if file is None else file.file_id,
-        reference=row["end_to_end_id"] or "",
+        # One that is not ours may hold anything; where it stands is said by the file and the line.
+        reference=masked_word(reference) if kind == MismatchKind.UNKNOWN_TO_US else reference,
         result_sha256=row["sha"],
         reported_minor=row["amount_minor"],
         currency=row["currency"] or "",
-        direction=row["direction"] or "",
-        detail={"line": row["line"], "status": row["status"], "original_file": row["original_file"]},
+        direction=row["direction"] or ("" if file is None else _implied(file.format)),
+        detail={
+            "line": row["line"],
+            "status": row["status"],
+            "original_file": row["original_file"] and masked_word(row["original_file"]),
+        },
     )
 
 

@@ -71,9 +71,7 @@ def _read(format_: str, path: Path, zone: str, target: Path, digest: str) -> tup
     reading: Reading | None = None
     fatal = ""
     try:
-        if sha256_of(path) != digest:
-            # Set aside like any bad file: reconcile waits for what is not read, and its neighbours must go on.
-            raise Unreadable("the stored bytes are not those that were collected; restore the object from a backup")
+        _check_bytes(path, digest)
         with pq.ParquetWriter(target, REPORTED, compression="zstd") as writer:
             reading = read_result(format_, path, zone=zone)
             for batch in reading:
@@ -90,6 +88,12 @@ def _read(format_: str, path: Path, zone: str, target: Path, digest: str) -> tup
         with pq.ParquetWriter(target, REPORTED, compression="zstd") as writer:
             writer.write_table(pa.table([pa.array([], f.type) for f in REPORTED], schema=REPORTED))
     return reading, fatal
+
+
+def _check_bytes(path: Path, digest: str) -> None:
+    """Changed bytes are set aside like any bad file: reconcile waits for what is not read, and the others must go on."""
+    if sha256_of(path) != digest:
+        raise Unreadable("the stored bytes are not those that were collected; restore the object from a backup")
 
 
 def _lines(path: Path) -> int:

@@ -83,7 +83,7 @@ def _pass(ports: ReconcilePorts, lease: Lease) -> bool:
         for result in fresh:
             touched |= names.of(result).files
             with ports.ledger.begin() as tx:
-                _remember(tx, result, names.of(result), now)
+                _remember(tx, result, names.of(result), now, ports.acquirer.format)
         for file_id in sorted(touched):
             ports.ledger.leases.renew(lease, ttl=TTL)
             fold = _fold(ports, engine, by_id[file_id], names, now)
@@ -122,7 +122,7 @@ class _Names:
         return Heard(result, named.words.get(file.file_id), rivals)
 
 
-def _remember(tx: Transaction, result: ResultFile, named: Named, now: datetime) -> None:
+def _remember(tx: Transaction, result: ResultFile, named: Named, now: datetime, format_: str) -> None:
     """Which files a result file speaks of: every later fold of such a file reads it again."""
     for file_id in sorted(named.files):
         if tx.result_books.get(result.acquirer, result.sha256, file_id) is None:
@@ -132,8 +132,8 @@ def _remember(tx: Transaction, result: ResultFile, named: Named, now: datetime) 
         return
     lost, ambiguous = len(named.lost), len(named.ambiguous)
     tx.result_books.add(ResultBooks(result.acquirer, result.sha256, "", unknown=lost, ambiguous=ambiguous))
-    mismatches = of_lost(result, MismatchKind.UNKNOWN_TO_US, strange, now)
-    mismatches += of_lost(result, MismatchKind.AMBIGUOUS_MATCH, named.ambiguous, now)
+    mismatches = of_lost(result, MismatchKind.UNKNOWN_TO_US, strange, now, format_=format_)
+    mismatches += of_lost(result, MismatchKind.AMBIGUOUS_MATCH, named.ambiguous, now, format_=format_)
     tx.replace_mismatches(mismatches, [])
 
 

@@ -166,10 +166,10 @@ class World:
         )
 
     def collect_from(self, name: str) -> int:
-        from transfer.collect import CollectPorts, collect
+        from transfer.collect import CollectPorts, collect_or_wait
 
         acquirer = self.acquirer(name)
-        return collect(
+        return collect_or_wait(
             CollectPorts(self.ledger, self.store, self.clock, acquirer, self.connector(acquirer), self.spool)
         )
 

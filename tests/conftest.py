@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.servers import moto, postgres
+from tests.servers.finished_demo import base_of, finished_demo
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +28,9 @@ def moto_endpoint() -> Iterator[str]:
         for name, value in moto.CREDENTIALS.items():
             patch.setenv(name, value)
         yield endpoint
+
+
+@pytest.fixture(scope="session")
+def demo_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished demo with its ledger and stores, shared by all tests: look, do not touch."""
+    return finished_demo(base_of(tmp_path_factory.getbasetemp()))

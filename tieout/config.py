@@ -17,9 +17,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from runtime.wiring import World
     from tieout.show import print_json
-    from transfer.planning import file_name
+    from transfer.file_names import file_name
 
     world = World.open(args.config)
+    world.store  # noqa: B018  (its URL is checked, before a ledger is made)
     found = world.configuration
     references = [found.ledger.password, *(each.password for each in found.source)]
     references += [text for each in found.acquirer for text in (each.sftp.key, each.sftp.password)]
@@ -27,7 +28,6 @@ def run(args: argparse.Namespace) -> int:
         world.secrets.get(reference)
     for acquirer in found.acquirer:
         file_name(acquirer, world.clock.now().date(), 1, 1)
-    world.store  # noqa: B018  (its URL is checked)
     facts = {
         "configuration": world.settings.path,
         "config_hash": world.settings.config_hash,

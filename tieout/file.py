@@ -106,6 +106,8 @@ def _show(world: World, args: argparse.Namespace) -> int:
     if attempts:
         tries = [(each.attempt, each.state, each.started_at, each.error) for each in attempts]
         print("\n" + table(("ATTEMPT", "STATE", "STARTED", "ERROR"), tries))
+    if receipt is not None:
+        print(f"\nplaced at {clean(receipt.remote_path)}: {receipt.verified_by}; host key {receipt.host_key}")
     if decisions:
         acts = [(each.act, each.detail["step"], each.actor, each.decided_at, each.detail["why"]) for each in decisions]
         print("\n" + table(("ACT", "STEP", "WHO", "WHEN", "WHY"), acts))

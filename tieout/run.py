@@ -20,7 +20,8 @@ def run(args: argparse.Namespace) -> int:
 
     configure_logging()
     world = local_world(args.config)
-    world.ledger  # noqa: B018  (a wrong ledger is said now, before anything starts)
+    world.store  # noqa: B018  (a wrong store or ledger is said now, before anything starts)
+    world.ledger  # noqa: B018
     service = Service(world, page=not args.no_page)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: service.stop())

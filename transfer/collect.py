@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from payments.config import AcquirerSection
-from payments.errors import Busy, HostKeyRefused, TieoutError, Unreachable
+from payments.errors import Busy, HostKeyRefused, TieoutError, TryAgain, Unreachable, WrongConfiguration
 from payments.hashing import sha256_of
 from payments.keys import day_chain, mismatch_id, result_key, safe_name
 from payments.leasing import TTL, kept
@@ -38,6 +38,20 @@ class CollectPorts:
     spool: Path
 
 
+def collect_or_wait(ports: CollectPorts) -> int:
+    """One poll. An outbox that cannot be looked at is looked at again at the next one: that is the schedule's business.
+
+    A queue that tried every missed poll again would hold as many messages as the acquirer was away for minutes.
+    """
+    try:
+        return collect(ports)
+    except (TryAgain, HostKeyRefused, WrongConfiguration) as error:
+        log.warning(
+            "acquirer %s: its outbox waits for the next poll: %s. %s", ports.acquirer.name, error, error.next_step
+        )
+        return 0
+
+
 def collect(ports: CollectPorts) -> int:
     """One poll. Returns how many new result files were stored. Raises Unreachable; Busy when another poll is under way."""
     lease = ports.ledger.leases.acquire(f"collect:{ports.acquirer.name}", ttl=TTL)
@@ -46,9 +60,6 @@ def collect(ports: CollectPorts) -> int:
     try:
         with kept(ports.ledger.leases, lease), ports.connect() as drop:
             return _poll(ports, drop, lease)
-    except HostKeyRefused as error:
-        log.warning("acquirer %s: %s. %s", ports.acquirer.name, error, error.next_step)
-        raise
     finally:
         ports.ledger.leases.release(lease)
 

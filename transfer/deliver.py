@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from payments.config import AcquirerSection
-from payments.errors import Busy, HostKeyRefused, TieoutError, TryAgain, Unreachable
+from payments.errors import Busy, HostKeyRefused, TieoutError, TryAgain, Unreachable, WrongConfiguration
 from payments.keys import file_chain
 from payments.leasing import TTL, drain
 from payments.ports import Clock, Lease, Ledger, ObjectStore, RemoteDrop, Transaction
@@ -101,7 +101,7 @@ def _session(ports: DeliverPorts, lease: Lease) -> bool:
                 delivered = _try(ports, drop, file)
                 if not delivered and ports.acquirer.sequence == "strict":
                     break
-    except (Unreachable, HostKeyRefused) as error:
+    except (Unreachable, HostKeyRefused, WrongConfiguration) as error:
         # Who lost the lease has nothing to say about files that another worker delivers now.
         ports.ledger.leases.renew(lease, ttl=TTL)
         postpone(ports, due, error)

@@ -15,7 +15,7 @@ from runtime import aws
 from tests import service_runner as runner
 from tests.servers.process import free_port
 
-KILLS, KILLS_S3 = 30, 8
+KILLS, KILLS_OF_WORKERS, KILLS_S3 = 30, 10, 8
 SEED = 20_260_302
 RUN_S_MAX = 240.0
 LOOK_S = 0.01
@@ -114,14 +114,17 @@ def assert_same(directory: Path, undisturbed: Undisturbed) -> None:
     assert books == runner.books(undisturbed.directory)
     assert books["ties"] is True
     assert runner.processes_of(directory) == []
+    assert runner.errors_logged(directory) == []
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kill", [the_service, either], ids=["service", "service-or-worker"])
-def test_kills_leave_what_an_undisturbed_run_leaves(undisturbed: Undisturbed, tmp_path: Path, kill: Kill) -> None:
-    """Killed and restarted at thirty seeded moments, the service sends every file once and leaves the same bytes and books."""
+@pytest.mark.parametrize(("kill", "kills"), [(the_service, KILLS), (one_worker, KILLS_OF_WORKERS)])
+def test_kills_leave_what_an_undisturbed_run_leaves(
+    undisturbed: Undisturbed, tmp_path: Path, kill: Kill, kills: int
+) -> None:
+    """Killed at seeded moments, the service sends every file once and leaves the bytes and books of an undisturbed run."""
     directory = runner.copied(undisturbed.demo, tmp_path / "killed", undisturbed.port)
-    assert disturbed_run(directory, undisturbed.steps, KILLS, SEED, kill) == KILLS
+    assert disturbed_run(directory, undisturbed.steps, kills, SEED, kill) == kills
     assert_same(directory, undisturbed)
 
 

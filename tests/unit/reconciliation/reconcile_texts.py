@@ -70,7 +70,12 @@ def results(
 
 
 def pain002(
-    message: str | None, says: Sequence[Say] = (), *, group: str = "", reason: str = "", at: str = "2026-03-02T07:00:00Z"
+    message: str | None,
+    says: Sequence[Say] = (),
+    *,
+    group: str = "",
+    reason: str = "",
+    at: str = "2026-03-02T07:00:00Z",
 ) -> str:
     """A pain.002.001.10 about the message `message`; None: the report does not know which (NOTPROVIDED)."""
     code = f"<StsRsnInf><Rsn><Cd>{reason}</Cd></Rsn></StsRsnInf>" if reason else ""

@@ -14,10 +14,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from payments.books import Total, imbalances
+from payments.books import imbalances
 from payments.config import AcquirerSection, Configuration, Results, Sftp
 from payments.keys import expected_key, file_id, result_key
-from payments.ports import Clock, Ledger, ObjectStore
+from payments.ports import Ledger, ObjectStore
 from payments.records import Mismatch, OutboundFile, ResultFile
 from payments.states import OPEN_MISMATCH_STATES
 from payments.tables import EXPECTED
@@ -34,6 +34,7 @@ from tests.unit.reconciliation.reconcile_texts import Pay
 SIX = datetime(2026, 3, 2, 6, tzinfo=UTC)
 DAY = date(2026, 3, 2)
 DUE = timedelta(hours=8)
+PAIN = Results(format="pain.002", due_after_s=int(DUE.total_seconds()))
 
 
 class SetClock:

@@ -2,37 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
 from payments.books import Total
-from tests.unit.reconciliation.reconcile_texts import Pay, Say, ack, pain002, results, say
-from tests.unit.reconciliation.reconcile_world import DUE, SIX, World, acquirer
+from tests.unit.reconciliation.reconcile_texts import Pay, Say, ack, results, say
+from tests.unit.reconciliation.reconcile_world import DUE, World
 
 A, B, C = Pay("A"), Pay("B", 200, "USD", "DBIT"), Pay("C", 3)
 ABC = [A, B, C]
 ALL = [say(each) for each in ABC]
-
-
-@pytest.fixture
-def make(tmp_path: Path) -> Iterator[Callable[..., World]]:
-    made: list[World] = []
-
-    def world(**settings: Any) -> World:
-        made.append(World(tmp_path / str(len(made)), acquirer(**settings)))
-        return made[-1]
-
-    yield world
-    for each in made:
-        each.close()
-
-
-@pytest.fixture
-def world(make: Callable[..., World]) -> World:
-    return make()
 
 
 def test_an_accepted_file_whose_payments_all_settle_is_reconciled(world: World) -> None:
@@ -263,141 +243,3 @@ def test_positive_results_of_a_refused_file_are_alarms_in_either_order(make: Cal
             world.work()
         found.append((world.file(sent).state, world.kinds()))
     assert found == [("refused", ["file_refused", "settled_after_redelivery A"])] * 3
-
-
-# Without any name of the file.
-
-
-def test_results_without_a_name_find_their_file_by_reference(make: Callable[..., World]) -> None:
-    """Each event goes to the only file ever delivered that holds its reference; the others are unknown to us."""
-    world = make(results=_pain())
-    one, two = world.send([A], sequence=1), world.send([B, C], sequence=2, window="w2")
-    world.take("x.xml", pain002(None, [*ALL, Say("D")]))
-    assert [world.file(each).matched.count for each in (one, two)] == [1, 2]
-    assert [each for each in world.kinds() if not each.startswith("file_unreadable")] == ["unknown_to_us D"]
-
-
-def test_results_without_a_name_after_a_redelivery_are_ambiguous(make: Callable[..., World]) -> None:
-    """Two files with this reference had left when the result came: it belongs to neither, and is not lost."""
-    world = make(results=_pain())
-    old = world.send([A, B], state="not_received", returned_in=2, delivered_at=SIX)
-    world.clock.later()
-    new = world.send([A], window="another", sequence=7)
-    world.take("x.xml", pain002(None, [say(A), say(B)]))
-    kinds = [each for each in world.kinds() if not each.startswith("file_unreadable")]
-    assert kinds == ["ambiguous_match A", "settled_after_redelivery B"]
-    assert (world.counts(new), world.file(old).matched.count) == ((0, 0, 1), 1)
-    assert world.statement().incoming["ambiguous"] == 1
-
-
-def test_results_from_before_a_redelivery_mean_the_file_that_had_left_by_then(make: Callable[..., World]) -> None:
-    """A successor that is planned, or left only afterwards, takes no event from the file that was meant."""
-    world = make(results=_pain())
-    old = world.send([A])
-    heard = world.collect("x.xml", pain002(None, [say(A)]))
-    world.clock.later()
-    new = world.send([A], window="another", sequence=7)
-    world.work()
-    assert (world.counts(old), world.counts(new)) == ((1, 0, 0), (0, 0, 1))
-    world.take("y.xml", pain002(old.file_id, [say(A, "ACCC")], at="2026-03-02T09:00:00Z"))
-    assert (world.counts(old), world.result(heard).reconciled) == ((1, 0, 0), True)
-
-
-def test_a_sealed_successor_makes_nothing_ambiguous(make: Callable[..., World]) -> None:
-    """A file that has not left cannot be meant while another that has left holds the reference."""
-    world = make(results=_pain())
-    old = world.send([A])
-    sealed = world.send([A], window="another", sequence=7, state="sealed")
-    world.take("x.xml", pain002(None, [say(A)]))
-    assert (world.counts(old), world.file(sealed).held) == ((1, 0, 0), "")
-
-
-def test_a_name_that_was_used_again_means_the_file_that_had_left(world: World) -> None:
-    """By name alone: what came before the successor left is about its predecessor, what came after about the successor."""
-    old = world.send([A], name="fixed.csv")
-    text = results(old, [say(A)]).replace(old.file_id, "")
-    world.collect("one", text)
-    world.clock.later()
-    new = world.send([A], name="fixed.csv", generation=2)
-    world.work()
-    assert (world.counts(old), world.counts(new)) == ((1, 0, 0), (0, 0, 1))
-    world.take("two", text.replace(",1\n", ",2\n"))
-    assert (world.counts(old), world.counts(new)) == ((1, 0, 0), (1, 0, 0))
-
-
-def _pain() -> Any:
-    from payments.config import Results
-
-    return Results(format="pain.002", due_after_s=28_800)
-
-
-# What silence means.
-
-
-@pytest.mark.parametrize("complete_when", ["trailer", "deadline"])
-def test_silence_is_success_only_once_the_list_of_exceptions_is_complete(
-    make: Callable[..., World], complete_when: str
-) -> None:
-    """Not on the acknowledgement alone: the list with its trailer must be here, or the deadline passed."""
-    world = make(results_list="exceptions_only", complete_when=complete_when)
-    sent = world.send(ABC)
-    world.take("f.ack", ack(sent))
-    assert world.counts(sent) == (0, 0, 3)
-    world.take("f.result.1", results(sent, [say(B, "RJCT")]))
-    assert world.counts(sent) == ((2, 1, 0) if complete_when == "trailer" else (0, 1, 2))
-    world.wait_until_due()
-    assert (world.counts(sent), world.kinds()) == ((2, 1, 0), ["status_rejected B"])
-    rows = _rows(world, world.file(sent).matched_key)
-    assert {row["end_to_end_id"]: row["how"] for row in rows} == {
-        "A": "matched_implicitly", "B": "status_rejected", "C": "matched_implicitly",
-    }  # fmt: skip
-
-
-def test_silence_about_a_file_that_was_never_accepted_is_no_success(make: Callable[..., World]) -> None:
-    """An acquirer that lists exceptions and says nothing at all has taken nothing."""
-    world = make(results_list="exceptions_only", complete_when="deadline")
-    sent = world.send(ABC)
-    world.wait_until_due()
-    assert world.kinds() == [f"missing_at_acquirer {each}" for each in "ABC"]
-    assert world.counts(sent) == (0, 3, 0)
-
-
-def test_a_word_on_the_whole_file_is_not_its_list_of_exceptions(make: Callable[..., World]) -> None:
-    """A second report that says `pending` of the file lists nothing: it must not turn silence into success."""
-    world = make(results_list="exceptions_only", results=_pain())
-    sent = world.send(ABC)
-    world.take("a.xml", pain002(sent.file_id, group="ACTC"))
-    world.take("b.xml", pain002(sent.file_id, group="PDNG", at="2026-03-02T08:00:00Z"))
-    assert world.counts(sent) == (0, 0, 3)
-    world.take("c.xml", pain002(sent.file_id, [say(A, "RJCT", reason="AC04")]))
-    assert world.counts(sent) == (2, 1, 0)
-
-
-@pytest.mark.parametrize("complete_when", ["trailer", "marker", "deadline"])
-def test_a_list_of_exceptions_that_was_cut_off_is_never_used(make: Callable[..., World], complete_when: str) -> None:
-    """Whatever closes the set: a file without its trailer has lost its end, and with it perhaps a rejection."""
-    world = make(results_list="exceptions_only", complete_when=complete_when)
-    sent = world.send(ABC)
-    world.take("f.ack", ack(sent))
-    text = results(sent, [say(A, "RJCT"), say(B, "RJCT")])
-    world.take("f.result.1", "".join(text.splitlines(keepends=True)[:2]))
-    assert (world.counts(sent), world.kinds()) == ((0, 0, 3), ["file_unreadable"])
-
-
-def test_an_acquirer_that_lists_successes_only_is_silent_about_the_others(make: Callable[..., World]) -> None:
-    """Absence is missing once results were due, and never an implicit match."""
-    world = make(results_list="successes_only")
-    sent = world.send(ABC)
-    world.take("f.ack", ack(sent))
-    world.take("f.result.1", results(sent, [say(A)]))
-    assert world.counts(sent) == (1, 0, 2)
-    world.wait_until_due()
-    assert (world.counts(sent), world.kinds()) == ((1, 2, 0), ["missing_at_acquirer B", "missing_at_acquirer C"])
-
-
-def _rows(world: World, key: str) -> list[dict[str, Any]]:
-    import pyarrow.parquet as pq
-
-    with world.files.local(key) as path:
-        rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
-    return rows

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from payments.errors import Busy, SetAside
@@ -14,13 +11,6 @@ from tests.unit.reconciliation.reconcile_world import World
 
 PAYMENTS = [Pay("A"), Pay("B", 200, "USD", "DBIT"), Pay("C", 3)]
 ALL = [say(each) for each in PAYMENTS]
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    made = World(tmp_path)
-    yield made
-    made.close()
 
 
 def spoiled(text: str, how: str) -> bytes:

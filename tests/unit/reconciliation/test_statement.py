@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -51,13 +49,6 @@ OUTCOMES = {
     "unchanged": Total(),
     "withdrawn": total(1, 100, mark=1),
 }
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    made = World(tmp_path)
-    yield made
-    made.close()
 
 
 def books(world: World, *files: OutboundFile, run: Run = RUN, outcomes: dict[str, Total] = OUTCOMES) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from payments.books import Total
+from payments.config import Sftp
 from payments.errors import DeliveryFailed, TargetExists
 from payments.keys import file_id, outbound_key
 from payments.ports import RemoteDrop, RemoteFile
@@ -19,6 +21,7 @@ from payments.states import FileState
 from runtime.ledger.engine import open_engine
 from runtime.ledger.ledger import SqlLedger
 from runtime.store_file import FileStore
+from tests.unit.transfer.assemble_world import HOST_KEY as PINNED_KEY
 from tests.unit.transfer.assemble_world import START, TODAY, Clock, acquirer, empty_ledger
 from transfer.deliver import DeliverPorts, deliver
 
@@ -81,7 +84,8 @@ class Session:
     server: Server
 
     def stat(self, path: str) -> RemoteFile | None:
-        return self._act("stat", lambda: self._seen(path))
+        found: RemoteFile | None = self._act("stat", lambda: self._seen(path))
+        return found
 
     def upload(self, local: Path, temporary: str) -> None:
         data = local.read_bytes()
@@ -99,7 +103,8 @@ class Session:
         self._act("rename", lambda: self.server.rename(temporary, target))
 
     def remove(self, path: str) -> bool:
-        return self._act("remove", lambda: self.server.files.pop(path, None) is not None)
+        gone: bool = self._act("remove", lambda: self.server.files.pop(path, None) is not None)
+        return gone
 
     def listing(self, directory: str) -> list[RemoteFile]:
         return [
@@ -239,3 +244,18 @@ class DeliverWorld:
             if file.state == FileState.IN_DOUBT:
                 assert attempts[-1].state == "doubtful"
             assert file.state in {"sealed", "delivering", "delivered", "in_doubt"}
+
+
+def sftp(**changes: Any) -> Sftp:
+    return Sftp(host="127.0.0.1", user="tieout", host_keys=[PINNED_KEY], archive="archive", **changes)
+
+
+def settle(world: DeliverWorld, turns: int = 8) -> None:
+    """Deliver again and again, a day apart, as a service does; what a turn raises is its handler's business."""
+    for _ in range(turns):
+        with contextlib.suppress(Exception):  # the worker logs it and takes the message up again
+            world.deliver()
+        world.check()
+        if all(file.state in {"delivered", "in_doubt"} or file.held for file in world.files()):
+            break
+        world.later()

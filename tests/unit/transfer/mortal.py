@@ -34,7 +34,7 @@ class Fate:
 
 @dataclass
 class MortalLedger:
-    """Dies inside a transaction, before its commit, or after it."""
+    """Dies inside a transaction that writes, before its commit, or after it."""
 
     inner: Any
     fate: Fate
@@ -46,9 +46,19 @@ class MortalLedger:
     @contextmanager
     def begin(self) -> Iterator[Any]:
         with self.inner.begin() as tx:
+            before = _written(tx)
             yield tx
+            wrote = _written(tx) != before
+            if wrote:
+                self.fate.point()
+        if wrote:
             self.fate.point()
-        self.fate.point()
+
+
+def _written(tx: Any) -> int:
+    """How many rows this SQLite connection has written so far: to die around a mere look leaves nothing to find."""
+    changes: int = tx.connection.connection.driver_connection.total_changes
+    return changes
 
 
 @dataclass

@@ -56,9 +56,9 @@ def oracle(rows: list[Row], earlier: dict[str, Assigned], holders: list[Assigned
             said[row.position] = (Outcome.SUPERSEDED, "")
         elif row.stopped:
             said[row.position] = (Outcome.WITHDRAWN, "")
-        elif live and sealed is not None and row.content_hash == sealed.content_hash:
-            said[row.position] = (Outcome.UNCHANGED, "")
-        elif _standing(before, sealed, live=live) == row.content_hash:
+        elif (live and sealed is not None and row.content_hash == sealed.content_hash) or _standing(
+            before, sealed, live=live
+        ) == row.content_hash:
             said[row.position] = (Outcome.UNCHANGED, "")
         elif _displaced(row, after):
             said[row.position] = (Outcome.SUPERSEDED, "")

@@ -1,0 +1,122 @@
+"""`tieout file`: arguments, what it prints, exit status, and whom it wakes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import runtime.actor
+from payments.acting import Actor
+from runtime.actor import operating_system_user
+from runtime.ledger.queue import LedgerQueue
+from tests.unit.transfer.assemble_world import HOST_KEY
+from tests.unit.transfer.deliver_world import DeliverWorld
+from tieout.__main__ import main
+
+CONFIGURATION = f"""
+[ledger]
+url = "sqlite:ledger.db"
+[[acquirer]]
+name = "north"
+results_list = "all"
+final_status = "ACSC"
+complete_when = "trailer"
+sequence = "strict"
+[acquirer.sftp]
+host = "127.0.0.1"
+user = "tieout"
+key = "file:key"
+host_keys = ["{HOST_KEY}"]
+"""
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> DeliverWorld:
+    (tmp_path / "tieout.toml").write_text(CONFIGURATION)
+    return DeliverWorld(tmp_path)
+
+
+def act_as(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(runtime.actor, "operating_system_user", lambda: Actor(name, verified=True))
+
+
+def run(world: DeliverWorld, *arguments: str) -> int:
+    return main(["file", world.file().name, *arguments, "--config", str(world.folder / "tieout.toml")])
+
+
+def woken(world: DeliverWorld) -> dict[str, int]:
+    queue = LedgerQueue(world.engine)
+    return {name: count for name in ("assemble", "deliver") if (count := queue.depth(name)[0])}
+
+
+def test_show_tells_everything_of_one_file(world: DeliverWorld, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without action, state, books, attempts and decisions are shown; with --json as one object."""
+    world.deliver()
+    assert run(world) == 0
+    said = capsys.readouterr().out
+    assert all(each in said for each in ("delivered", "rename confirmed", "SHA256:proven", "ATTEMPT", "BOOKS"))
+    assert run(world, "show", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["state"], found["total"]) == ("delivered", {"count": 1, "amount_minor": {"EUR/CRDT": 1}})
+    assert found["receipt"]["verified_by"] == "rename confirmed, size compared"
+    assert [each["state"] for each in found["attempt_list"]] == ["done"]
+
+
+def test_acts_are_done_and_wake_who_goes_on(
+    world: DeliverWorld, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hold, release, cancel and redeliver work from the command line; a release wakes deliver, a redelivery assemble."""
+    act_as(monkeypatch, "anna")
+    assert run(world, "hold", "--why", "looks odd") == 0
+    act_as(monkeypatch, "ben")
+    assert run(world, "release") == 0
+    assert woken(world) == {"deliver": 1}
+    capsys.readouterr()
+    assert run(world, "cancel", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["done"], found["action"], found["state"]) == (True, "cancel", "cancelled")
+    assert run(world, "redeliver") == 0
+    assert woken(world) == {"deliver": 1, "assemble": 1}
+    assert run(world) == 0
+    said = capsys.readouterr().out
+    assert "looks odd" in said
+    assert world.file().returned_in == 0
+
+
+def test_a_second_person_finishes_what_the_first_proposed(
+    world: DeliverWorld, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proposal exits 0, says what is missing and wakes nobody; the same user again exits 2; another user completes it."""
+    world.change(1, state="in_doubt")
+    act_as(monkeypatch, "anna")
+    assert run(world, "not-received") == 0
+    assert "when a different person gives the same command" in capsys.readouterr().out
+    assert woken(world) == {}
+    assert run(world, "not-received") == 2
+    assert "a different person must agree" in capsys.readouterr().err
+    act_as(monkeypatch, "ben")
+    assert run(world, "not-received") == 0
+    assert world.states() == ["not_received"]
+    assert woken(world) == {"deliver": 1}
+
+
+def test_a_refused_act_exits_2_with_the_next_step(world: DeliverWorld, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a state forbids is said with the file's name and what to do instead."""
+    world.change(1, state="acknowledged")
+    assert run(world, "cancel") == 2
+    said = capsys.readouterr().err
+    assert f"{world.file().name} is acknowledged" in said
+    assert "next step: The acquirer has it" in said
+
+
+def test_the_actor_is_the_operating_system_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody types who they are: it is the user of the process, by number where it has no name."""
+    import os
+    import pwd
+
+    assert operating_system_user() == Actor(pwd.getpwuid(os.getuid()).pw_name, verified=True)
+    monkeypatch.setattr(os, "getuid", lambda: 4_000_000_001)
+    monkeypatch.setenv("USER", "somebody-else")
+    assert operating_system_user() == Actor("uid-4000000001", verified=True)
