@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +24,7 @@ from local.sweep import sweep
 from local.virtual import VirtualClock
 from payments.errors import NotAllowed, TryAgain
 from runtime.ledger.clock import LedgerClock
-from runtime.ledger.queue import DEAD, LedgerQueue
+from runtime.ledger.queue import LedgerQueue
 from runtime.wakes import wake
 from runtime.wiring import World
 
@@ -33,7 +34,7 @@ TURN_QUIET_S = 0.003
 TURN_BUSY_S = 0.03
 TURN_REAL_S = 0.2
 """How long the service rests between turns: in virtual time, with nothing to do but to move the clock, hardly at all."""
-STOP_S_MAX = 4.0
+STOP_S_MAX = 3.0
 """A worker that is not done by then is killed: everything here is crash-only, so nothing is lost."""
 PAGE = "page"
 QUEUES = tuple(stage.queue for stage in TOPOLOGY)
@@ -45,7 +46,8 @@ class Service:
     def __init__(self, world: World, *, page: bool = True, instance: str = "") -> None:
         self._world = world
         self._page = page
-        self._instance = instance or uuid.uuid4().hex[:8]
+        # The same for every service of this folder, of no other: a restart gives back what its dead workers held.
+        self._instance = instance or _instance_of(world)
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._page_pauses = Pauses()
         self._stopping = threading.Event()
@@ -98,8 +100,8 @@ class Service:
         queue = self._world.queue
         if isinstance(queue, LedgerQueue):
             # No other service is alive on this ledger's folder: whatever workers held belongs to dead ones.
-            queue.release_held("worker-", forgiven=True)
-            self._world.ledger.leases.release_held("worker-")
+            queue.release_held(f"worker-{self._instance}-", forgiven=True)
+            self._world.ledger.leases.release_held(f"worker-{self._instance}-")
         self._world.tidy()
         with self._world.ledger.begin() as tx:
             begin_schedules(tx, self._world.configuration, self._world.clock.now())
@@ -211,6 +213,11 @@ class Service:
                 child.wait()
 
 
+def _instance_of(world: World) -> str:
+    place = f"{socket.gethostname()}:{world.settings.base}"
+    return hashlib.blake2b(place.encode(), digest_size=6).hexdigest()
+
+
 @contextmanager
 def _only_service(world: World) -> Iterator[None]:
     """One service per configuration folder: a second one is refused while the first lives, however it dies."""
@@ -223,8 +230,3 @@ def _only_service(world: World) -> Iterator[None]:
                 f"a service already runs in {path.parent.name}/", next_step="Stop it first, or use another folder."
             ) from error
         yield
-
-
-def dead_letters(world: World) -> dict[str, int]:
-    """Messages that failed too often, by queue: for people."""
-    return {queue: count for queue in QUEUES if (count := world.queue.depth(queue + DEAD)[0])}

@@ -96,9 +96,10 @@ def _set_complete(acquirer: AcquirerSection, heard: Sequence[Heard], word: Word,
     """Whether silence may be read as success: the file was accepted, and no further exception can be on its way."""
     if word.status not in {"accepted", "partial"}:
         return False
-    if acquirer.complete_when == "deadline":
+    if acquirer.complete_when != "trailer":
+        # No marker is known to be collected yet: until then only the deadline says that nothing more can come (I6).
         return overdue
-    # A trailer or marker belongs to a list of payments: a word on the whole file alone, whichever it is, is none.
+    # A trailer belongs to a list of payments: a word on the whole file alone, whichever it is, is none.
     return any(each.word is None or each.result.events for each in heard)
 
 

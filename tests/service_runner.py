@@ -29,7 +29,7 @@ from runtime.settings import load
 from runtime.wiring import World
 from tests.servers.process import until
 
-END_S_MAX = 120.0
+END_S_MAX = 240.0
 FEW_POLLS = {"collect_every_s = 3_600": "collect_every_s = 14_400"}
 """A quarter of the demo's polls: nothing else changes, and every run is shorter."""
 
@@ -86,6 +86,10 @@ class Service:
         """Process ids of the workers that live."""
         return sorted(pid for pid, parent, _command in _processes() if parent == self.process.pid)
 
+    def ready(self) -> list[int]:
+        """Process ids of the workers that have come so far as to open the ledger."""
+        return [pid for pid in self.workers() if _has_open(pid, self.directory / "ledger.db")]
+
     def said(self) -> str:
         return self.log.read_text(errors="replace")
 
@@ -99,6 +103,12 @@ def running(directory: Path, environment: Mapping[str, str] | None = None) -> It
     finally:
         if service.process.poll() is None:
             service.kill()
+
+
+def _has_open(pid: int, path: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return any(each.readlink() == path for each in Path(f"/proc/{pid}/fd").iterdir())
+    return False
 
 
 def alive() -> set[int]:

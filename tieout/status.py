@@ -36,7 +36,14 @@ def run(args: argparse.Namespace) -> int:
 def report(world: World, result: Statement) -> str:
     """The screen."""
     now = world.clock.now()
-    parts = [_books(result), _runs(world), _files(world, now), _mismatches(result), _verdict(result)]
+    parts = [
+        _books(result),
+        _runs(world),
+        _files(world, now),
+        _mismatches(result),
+        _dead_letters(world),
+        _verdict(result),
+    ]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -106,6 +113,16 @@ def _mismatches(result: Statement) -> str:
 
     rows = [(kind, f"{count:,}") for kind, count in result.mismatches_by_kind.items() if count]
     return table(("OPEN MISMATCHES", "COUNT"), rows) if rows else ""
+
+
+def _dead_letters(world: World) -> str:
+    """Messages that failed too often: the work they stand for waits for the sweep, or for a person."""
+    from runtime.ledger.queue import DEAD, LedgerQueue
+
+    queue = world.queue
+    dead = [name for name in queue.queues_busy() if name.endswith(DEAD)] if isinstance(queue, LedgerQueue) else []
+    counts = ", ".join(f"{name.removesuffix(DEAD)} {sum(queue.depth(name))}" for name in sorted(dead))
+    return f"messages given up, by stage: {counts}; the service log says why" if counts else ""
 
 
 def _verdict(result: Statement) -> str:

@@ -249,8 +249,7 @@ def test_a_full_disk_under_the_ledger(at: Stages) -> None:
     event.listen(engine, "connect", bounded)
     try:
         with pytest.raises(Unreachable, match=r"the disk of the ledger's file .*ledger.db is full") as full:
-            for _ in range(200):  # until the free pages are used up
-                at.world.queue.send("read", "x" * 3_000)
+            fill(at)
         assert full.value.next_step == "Free space; nothing was lost."
     finally:
         event.remove(engine, "connect", bounded)
@@ -261,16 +260,23 @@ def test_a_full_disk_under_the_ledger(at: Stages) -> None:
     assert {file.state for file in at.files()} == {FileState.SEALED}
 
 
+def fill(at: Stages) -> None:
+    """Write until the free pages of the ledger are used up."""
+    for _ in range(200):
+        at.world.queue.send("read", "x" * 3_000)
+
+
 # Objects that changed
 
 
-def test_a_raw_object_that_is_not_parquet(directory: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("kind", ["not Parquet", "other rows"])
+def test_a_raw_object_that_changed(directory: Path, kind: str) -> None:
     """A raw object whose bytes changed stops its run with a reason that names it; the next run is sent as if nothing were."""
     runner.edit(directory, ROWS_IN_CHUNKS)
     with stages(directory) as at, acquirer_apart(directory):
         at.world.extract_source("legacy")
-        spoilt = at.stored("raw/legacy/2026-03-02/000001/")[1]
-        overwrite(spoilt, b"this is no Parquet")
+        other, spoilt = at.stored("raw/legacy/2026-03-02/000001/")[:2]
+        overwrite(spoilt, b"this is no Parquet" if kind == "not Parquet" else other.read_bytes())
         at.settle()
         with at.world.ledger.look() as tx:
             run = tx.runs.find(source="legacy")[0]

@@ -63,7 +63,7 @@ def test_stops_in_time_in_the_middle_of_work(directory: Path) -> None:
 def test_a_second_signal_changes_nothing(directory: Path) -> None:
     """Asked twice to stop, the service ends as if it had been asked once."""
     with runner.running(directory) as service:
-        until(lambda: len(service.workers()) == 2, "the workers")
+        until(lambda: len(service.ready()) == 2, "the workers")
         service.process.send_signal(signal.SIGTERM)
         service.process.send_signal(signal.SIGTERM)
         assert service.process.wait(STOP_S_MAX) == 0, service.said()
@@ -73,7 +73,7 @@ def test_a_second_signal_changes_nothing(directory: Path) -> None:
 def test_two_services_never_share_a_folder(directory: Path) -> None:
     """A second service on the same folder is refused with a clear message, and the first goes on."""
     with runner.running(directory) as first:
-        until(lambda: len(first.workers()) == 2, "the workers")
+        until(lambda: len(first.ready()) == 2, "the workers")
         second = runner.Service(directory)
         assert second.process.wait(20) == 2
         assert "tieout: a service already runs in run/" in second.said()
@@ -85,8 +85,8 @@ def test_two_services_never_share_a_folder(directory: Path) -> None:
 def test_workers_die_with_their_service(directory: Path) -> None:
     """No worker outlives a service that was killed."""
     with runner.running(directory) as service:
-        until(lambda: len(service.workers()) == 2, "the workers")
-        workers = set(service.workers())
+        until(lambda: len(service.ready()) == 2, "the workers")
+        workers = set(service.ready())
         service.kill()
         until(lambda: not workers & runner.alive(), "the workers to die", 5)
 
@@ -94,10 +94,10 @@ def test_workers_die_with_their_service(directory: Path) -> None:
 def test_a_dead_worker_is_replaced(directory: Path) -> None:
     """A worker that dies is replaced, and the log says which one and how it ended."""
     with runner.running(directory) as service:
-        until(lambda: len(service.workers()) == 2, "the workers")
-        dead = service.workers()[0]
+        until(lambda: len(service.ready()) == 2, "the workers")
+        dead, other = service.ready()
         runner.hard_stop(dead)
-        until(lambda: len(service.workers()) == 2 and dead not in service.workers(), "another worker", 10)
+        until(lambda: len(set(service.ready()) - {dead, other}) == 1, "another worker")
         assert "ended with status -9 and is started again" in service.said()
         assert service.stop() == 0
 

@@ -224,6 +224,7 @@ def objects(directory: Path) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 def test_the_demo_equals_its_planted_truth(tmp_path: Path) -> None:
     """Counts, sums, mismatches and files are those that were planted, with an acquirer that disagrees often."""
     directory = tmp_path / "demo"

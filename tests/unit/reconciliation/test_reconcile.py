@@ -188,10 +188,12 @@ def test_a_refusal_beats_an_acceptance_whichever_was_said_last(make: Callable[..
 def test_an_acknowledgement_ends_the_doubt(world: World, state: str) -> None:
     """A file that may or may not have arrived is delivered when the acquirer names it, from the time that was heard."""
     sent = world.send(ABC, state=state)
-    heard = world.take("f.ack", ack(sent))
+    heard = world.collect("f.ack", ack(sent))
+    world.clock.later()
+    world.work()
     file = world.file(sent)
     assert (file.state, file.delivered_at) == ("acknowledged", heard.collected_at)
-    assert file.results_due_at is not None
+    assert file.results_due_at == heard.collected_at + DUE
     world.take("f.result.1", results(sent, ALL))
     assert world.file(sent).state == "reconciled"
 

@@ -67,3 +67,30 @@ def test_a_name_that_was_used_again_means_the_file_that_had_left(world: World) -
     assert (world.counts(old), world.counts(new)) == ((1, 0, 0), (0, 0, 1))
     world.take("two", text.replace(",1\n", ",2\n"))
     assert (world.counts(old), world.counts(new)) == ((1, 0, 0), (1, 0, 0))
+
+
+def test_a_name_that_waits_to_be_used_again_means_the_file_that_has_left(world: World) -> None:
+    """A successor that is sealed and has not left by then is not meant, whatever its generation."""
+    old, new = world.send([A], name="fixed.csv"), world.send([A], name="fixed.csv", generation=2, state="sealed")
+    world.take("one", results(old, [say(A)]).replace(old.file_id, ""))
+    assert (world.counts(old), world.counts(new), world.file(new).held) == ((1, 0, 0), (0, 0, 1), "")
+
+
+def test_each_event_without_a_name_is_placed_by_its_own_reference(make: Callable[..., World]) -> None:
+    """One belongs to a file that has left though a sealed one holds it too; the other only to the sealed one: held."""
+    world = make(results=PAIN)
+    old, sealed = world.send([A]), world.send([A, C], window="another", sequence=7, state="sealed")
+    world.take("x.xml", pain002(None, [say(A), say(C)]))
+    assert (world.counts(old), world.counts(sealed)) == ((1, 0, 0), (1, 0, 1))
+    assert "acquirer speaks of this file" in world.file(sealed).held
+
+
+def test_a_file_that_was_planned_later_is_never_meant(make: Callable[..., World]) -> None:
+    """The doubtful file was given up and its payments planned anew when the old result is read: it means the old one."""
+    world = make(results=PAIN)
+    old = world.send([A], state="not_received", returned_in=2, delivered_at=None)
+    world.collect("x.xml", pain002(None, [say(A)]))
+    world.clock.later()
+    world.send([A], window="another", sequence=7, state="sealed")
+    world.work()
+    assert (world.kinds(), world.file(old).matched.count) == (["settled_after_redelivery A"], 1)
