@@ -210,7 +210,6 @@ class ReconciliationSection(Section, frozen=True, kw_only=True):
     """`memory_limit_mb` is what matching may use: half of it for the engine, which spills to disk above that."""
 
     memory_limit_mb: Annotated[int, Meta(ge=128)] = 512
-    reference_days: Positive = 400
 
 
 class Configuration(Section, frozen=True, kw_only=True):

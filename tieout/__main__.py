@@ -20,6 +20,7 @@ COMMANDS = (
     "mismatch",
     "reconcile",
     "file",
+    "requeue",
     "audit",
     "config",
 )

@@ -26,6 +26,7 @@ def run(args: argparse.Namespace) -> int:
     references += [text for each in found.acquirer for text in (each.sftp.key, each.sftp.password)]
     for reference in filter(None, references):
         world.secrets.get(reference)
+    world.ledger  # noqa: B018  (it is reached, and its tables are made or upgraded)
     for acquirer in found.acquirer:
         file_name(acquirer, world.clock.now().date(), 1, 1)
     facts = {
