@@ -78,7 +78,7 @@ def _pass(ports: ReconcilePorts, lease: Lease) -> bool:
         left = tx.files.find(acquirer=name, state=EVER_LEFT)
         touched = {file.file_id for file in overdue_files(tx, name, now)}
     by_id = {file.file_id: file for file in left}
-    with open_engine(ports.spool, memory_limit_mb=ports.memory_limit_mb) as engine:
+    with open_engine(ports.spool, memory_limit_mb=ports.memory_limit_mb // ENGINE_PART) as engine:
         names = _Names(ports, engine, left)
         for result in fresh:
             touched |= names.of(result).files
