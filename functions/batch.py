@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from payments.errors import TieoutError, Unreachable
+from payments.errors import Busy, TieoutError, Unreachable
 
 if TYPE_CHECKING:
     from runtime.wiring import World
@@ -41,7 +41,9 @@ def handle(event: dict[str, Any], act: Callable[[str], object]) -> dict[str, Any
         try:
             act(record.body)
         except TieoutError as error:
-            log.warning("%s: %s. %s", type(error).__name__, error, error.next_step)
+            # Busy is everyday life: a notice that came a moment before its record.
+            level = logging.INFO if isinstance(error, Busy) else logging.WARNING
+            log.log(level, "%s: %s. %s", type(error).__name__, error, error.next_step)
             raise
         except OSError as error:
             # Wherever it came from, a spool or a library: a full disk is said in words, and the message comes again.

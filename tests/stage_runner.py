@@ -16,6 +16,7 @@ from local.virtual import VirtualClock
 from local.worker import Worker
 from payments.records import OutboundFile
 from runtime.ledger.clock import LedgerClock
+from runtime.ledger.queue import LedgerQueue
 from runtime.wakes import wake
 from runtime.wiring import World
 from tests.servers.process import until
@@ -49,6 +50,14 @@ class Stages:
     def send(self, queue: str, subject: str) -> None:
         """Wake somebody, and let all the work that follows be done."""
         self.world.queue.send(queue, wake(subject))
+        self.settle()
+
+    def revive(self) -> None:
+        """What a service does at its start for workers that died, and the work that follows."""
+        queue = self.world.queue
+        assert isinstance(queue, LedgerQueue)
+        queue.release_held("worker-", forgiven=True)
+        self.world.ledger.leases.release_held("worker-")
         self.settle()
 
     def settle(self) -> None:

@@ -18,7 +18,7 @@ from payments.keys import file_chain
 from payments.ports import Clock, Ledger, Transaction
 from payments.records import OutboundFile
 from payments.states import FileState, check_file_transition
-from transfer.after_sealing import close_of_file
+from transfer.after_sealing import close_of_file, close_silence_of_file
 from transfer.assembly_inputs import RETURN_ASKED
 
 _F = FileState
@@ -135,6 +135,7 @@ def not_received(ports: ActPorts, name: str, actor: Actor, why: str = "") -> Act
         if not _agreed(tx, file, act):
             return Acted(file, done=False)
         changed = _moved(tx, file, FileState.NOT_RECEIVED, f"not received, says {actor.name}")
+        close_silence_of_file(tx, changed, ports.clock.now())
         _audit(tx, changed, str(FileState.NOT_RECEIVED), act)
     return Acted(changed, done=True)
 

@@ -31,6 +31,12 @@ def close_of_file(tx: Transaction, file: OutboundFile, at: datetime, why: str) -
         _close(tx, mismatch, why, at)
 
 
+def close_silence_of_file(tx: Transaction, file: OutboundFile, at: datetime) -> None:
+    """A file that never arrived owes no results: that its payments are missing there is explained."""
+    for mismatch in tx.mismatches.find(file_id=file.file_id, kind=str(MismatchKind.MISSING_AT_ACQUIRER)):
+        _close(tx, mismatch, "the acquirer never received the file", at)
+
+
 def source_mismatch_id(file: str, payment: str) -> str:
     """One per assignment, whatever the source does to it next."""
     return mismatch_id("source", file, payment)

@@ -135,12 +135,15 @@ def _take_over(ports: DeliverPorts, drop: RemoteDrop, file: OutboundFile) -> Out
             check_file_transition(file.name, FileState(file.state), FileState.SEALED)
             file = tx.files.change(file, state=str(FileState.SEALED))
     if attempt.state == "rename_intended":
-        return _settle(ports, drop, file, attempt)
+        # Nobody refused anything, a worker was cut off: the file need not wait.
+        return _settle(ports, drop, file, attempt, at_once=True)
     _clean(drop, ports, attempt)
     return file
 
 
-def _settle(ports: DeliverPorts, drop: RemoteDrop, file: OutboundFile, attempt: Attempt) -> OutboundFile:
+def _settle(
+    ports: DeliverPorts, drop: RemoteDrop, file: OutboundFile, attempt: Attempt, *, at_once: bool = False
+) -> OutboundFile:
     """The verdict on a rename whose answer is lost or was no. First the temporary file goes: then no late rename can win."""
     removed = drop.remove(_inbox(ports, attempt.temporary_name))
     for directory in (ports.acquirer.sftp.inbox, ports.acquirer.sftp.archive):
@@ -151,7 +154,7 @@ def _settle(ports: DeliverPorts, drop: RemoteDrop, file: OutboundFile, attempt: 
             return _delivered(ports, drop, file, attempt, f"found in {directory}, bytes compared")
         return _doubt(ports, file, attempt, f"{directory} holds another file of this name")
     if removed and ports.acquirer.sftp.rename_atomic:
-        return _failed(ports, file, attempt, DeliveryFailed("the rename did not happen"))
+        return _failed(ports, file, attempt, DeliveryFailed("the rename did not happen"), at_once=at_once)
     return _doubt(ports, file, attempt, "the answer to the rename was lost and the file is nowhere to be seen")
 
 
@@ -187,7 +190,9 @@ def _doubt(ports: DeliverPorts, file: OutboundFile, attempt: Attempt, why: str) 
     return changed
 
 
-def _failed(ports: DeliverPorts, file: OutboundFile, attempt: Attempt, error: BaseException) -> OutboundFile:
+def _failed(
+    ports: DeliverPorts, file: OutboundFile, attempt: Attempt, error: BaseException, *, at_once: bool = False
+) -> OutboundFile:
     """It is certain that this attempt placed nothing: the file is sealed again and waits, or is held for a person."""
     # The text of an exception we do not know may hold anything: only its type is shown (I7).
     text = str(error) if isinstance(error, TieoutError) else f"unexpected {type(error).__name__}"
@@ -198,7 +203,8 @@ def _failed(ports: DeliverPorts, file: OutboundFile, attempt: Attempt, error: Ba
         held = text
     elif attempt.attempt >= ports.acquirer.retry.attempts:
         held = f"{attempt.attempt} attempts failed, the last: {text}"
-    changes = {"held": held, "note": text, "next_attempt_at": now + pause(ports.acquirer, attempt.attempt)}
+    due = now if at_once else now + pause(ports.acquirer, attempt.attempt)
+    changes = {"held": held, "note": text, "next_attempt_at": due}
     with ports.ledger.begin() as tx:
         changed = _ended(tx, file, attempt, FileState.SEALED, changes, state="failed", ended_at=now, error=text)
         tx.audit.append(

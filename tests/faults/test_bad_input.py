@@ -260,6 +260,20 @@ def test_a_full_disk_under_the_ledger(at: Stages) -> None:
     assert {file.state for file in at.files()} == {FileState.SEALED}
 
 
+def test_a_full_disk_under_a_library(caplog: pytest.LogCaptureFixture) -> None:
+    """A full disk that a library meets while it writes is said in the same words, and only its message comes again."""
+
+    def act(body: str) -> None:
+        if body == "spools":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "part.parquet")
+
+    bodies = {"1": "spools", "2": "does not"}
+    records = [{"messageId": name, "body": body, "eventSource": "aws:sqs"} for name, body in bodies.items()]
+    assert batch.handle({"Records": records}, act) == {"batchItemFailures": [{"itemIdentifier": "1"}]}
+    said = [record.getMessage() for record in caplog.records if record.name == "functions.batch"]
+    assert said == ["Unreachable: no space left on this machine. Free space: nothing was lost."]
+
+
 def fill(at: Stages) -> None:
     """Write until the free pages of the ledger are used up."""
     for _ in range(200):

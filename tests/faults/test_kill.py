@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from local.demo import acquirer as acquirer_apart
+from payments.states import FileState
 from runtime import aws
 from tests import service_runner as runner
 from tests.servers.process import free_port
+from tests.stage_runner import stages
 
 KILLS, KILLS_OF_WORKERS, KILLS_S3 = 30, 10, 8
 SEED = 20_260_302
@@ -127,6 +129,32 @@ def test_kills_leave_what_an_undisturbed_run_leaves(
     directory = runner.copied(undisturbed.demo, tmp_path / "killed", undisturbed.port)
     assert disturbed_run(directory, undisturbed.steps, kills, SEED, kill) == kills
     assert_same(directory, undisturbed)
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: no handler of ours catches it."""
+
+
+def test_a_kill_before_the_rename_costs_no_time(
+    undisturbed: Undisturbed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that died between its intention to rename and the rename makes the file neither late nor doubtful."""
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    directory = runner.copied(undisturbed.demo, tmp_path / "run", free_port())
+    with stages(directory) as at, acquirer_apart(directory):
+        monkeypatch.setattr("transfer.sftp.SftpDrop.rename", killed)
+        with pytest.raises(Killed):
+            at.send("extract", "legacy")
+        monkeypatch.undo()
+        at.revive()
+        files = at.files()
+        assert {file.state for file in files} == {FileState.DELIVERED}
+        assert {file.delivered_at for file in files} == {at.clock.now()}
+        assert max(file.attempts for file in files) == 2
+        assert runner.placed(directory) == runner.sealed(directory)
 
 
 @pytest.mark.slow

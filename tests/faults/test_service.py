@@ -25,6 +25,7 @@ from tests import service_runner as runner
 from tests.servers.process import free_port, until
 
 STOP_S_MAX = 5.0
+HALF_A_DAY = {"end = 2026-03-04T01:00:00Z": "end = 2026-03-02T17:00:00Z"}
 MOMENT = timedelta(seconds=30)
 
 
@@ -35,7 +36,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def directory(demo: Path, tmp_path: Path) -> Path:
-    return runner.copied(demo, tmp_path / "run", free_port())
+    return runner.copied(demo, tmp_path / "run", free_port(), {**runner.FEW_POLLS, **HALF_A_DAY})
 
 
 def at_work(directory: Path, steps: int) -> None:

@@ -238,3 +238,30 @@ def test_a_reason_stays_out_of_the_audit_chain(world: DeliverWorld) -> None:
     assert len(decision.detail["why"]) == 500
     with world.engine.connect() as connection:
         assert all("Jane" not in each.body for each in audit_records(connection))
+
+
+def test_payments_of_a_file_that_never_arrived_are_not_missing_any_more(world: DeliverWorld) -> None:
+    """When two people say that a file was not received, missing_at_acquirer of its payments closes and says why."""
+    world.change(1, state="delivered")
+    file = world.file()
+    missing = Mismatch(
+        id=mismatch_id("payment", file.file_id, "p"),
+        acquirer=file.acquirer,
+        business_date=TODAY,
+        kind="missing_at_acquirer",
+        state="open",
+        opened_at=START,
+        updated_at=START,
+        file_id=file.file_id,
+        payment_id="p",
+    )
+    with world.ledger.begin() as tx:
+        tx.replace_mismatches([missing], [])
+    assert not not_received(ports(world), file.name, ANNA).done
+    with world.ledger.begin() as tx:
+        assert tx.mismatches.get(missing.id) == missing
+    assert not_received(ports(world), file.name, BEN).done
+    with world.ledger.begin() as tx:
+        found = tx.mismatches.get(missing.id)
+    assert found is not None
+    assert (found.state, found.detail["closed"]) == ("closed_by_late_result", "the acquirer never received the file")
