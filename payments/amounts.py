@@ -16,6 +16,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from payments.currencies import text_of_minor as text_of_minor  # noqa: PLC0414  (the scalar one, beside its kin)
+
 INT64_MAX = (1 << 63) - 1
 FAST_DIGITS_MAX = 18  # any 18 digits fit int64
 POWERS = np.array([10**exponent for exponent in range(19)], dtype=np.int64)
@@ -137,13 +139,6 @@ def minor_of_text(text: str, exponent: int) -> int | None:
     """One amount as minor units; None where it cannot be read exactly."""
     amounts = minor_from_text(pa.array([text], pa.string()), np.array([exponent], dtype=np.int8))
     return int(amounts.minor[0]) if amounts.valid[0] else None
-
-
-def text_of_minor(minor: int, exponent: int) -> str:
-    """One amount of any size as text in major units."""
-    digits = f"{abs(minor):0{exponent + 1}d}"
-    sign = "-" if minor < 0 else ""
-    return f"{sign}{digits[:-exponent]}.{digits[-exponent:]}" if exponent else f"{sign}{digits}"
 
 
 def _one_array(column: pa.Array | pa.ChunkedArray) -> pa.Array:

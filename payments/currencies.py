@@ -29,3 +29,10 @@ MINOR_UNITS: dict[str, int] = {
 def minor_unit(code: str) -> int | None:
     """How many decimals the currency has; None for anything that is not an ISO 4217 code with a minor unit."""
     return MINOR_UNITS.get(code)
+
+
+def text_of_minor(minor: int, exponent: int) -> str:
+    """One amount of any size as text in major units."""
+    digits = f"{abs(minor):0{exponent + 1}d}"
+    sign = "-" if minor < 0 else ""
+    return f"{sign}{digits[:-exponent]}.{digits[-exponent:]}" if exponent else f"{sign}{digits}"

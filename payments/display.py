@@ -7,8 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from payments.amounts import text_of_minor
-from payments.currencies import MINOR_UNITS
+from payments.currencies import MINOR_UNITS, text_of_minor
 
 HASH = re.compile("[0-9a-f]{64}")
 POSITIONS = frozenset({"lower", "upper"})
