@@ -5,6 +5,8 @@ PY := .venv/bin/python
 ROOMS := payments formats extractors curation transfer reconciliation runtime dashboard functions local tieout cdk
 # Test processes; xdist gives each its own servers and folders.
 JOBS ?= $(shell nproc)
+# The whole suite also measures branch coverage of the stages and of payments/, and fails below 90 %.
+COVERED := --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 demo: .venv/run.stamp
 	$(PY) -m tieout demo $(ARGS)
@@ -14,7 +16,7 @@ run: .venv/run.stamp
 
 test: .venv/dev.stamp
 	scripts/test-servers
-	$(PY) -m pytest -n $(JOBS) $(ARGS)
+	$(PY) -m pytest -n $(JOBS) $(if $(ARGS),$(ARGS),$(COVERED))
 
 lint: .venv/dev.stamp
 	$(PY) -m ruff check .
