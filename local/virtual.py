@@ -65,7 +65,15 @@ class VirtualClock:
         try:
             said = json.loads(self._peer.read_text())
             due = said["next_due_at"]
-            found = Answer(int(said["tick"]), None if due is None else datetime.fromisoformat(due).astimezone(UTC))
+            found = Answer(int(said["tick"]), None if due is None else _instant(due))
         except (OSError, ValueError, KeyError, TypeError):
             return None
         return found if found.tick >= tick else None
+
+
+def _instant(text: str) -> datetime:
+    """Raises ValueError for a time without zone: no machine's own zone may enter."""
+    found = datetime.fromisoformat(text)
+    if found.tzinfo is None:
+        raise ValueError("a time without zone")
+    return found.astimezone(UTC)

@@ -207,7 +207,7 @@ class AcquirerSection(Section, frozen=True, kw_only=True):
 
 
 class ReconciliationSection(Section, frozen=True, kw_only=True):
-    """`memory_limit_mb` is what matching may use: half of it for the engine, which spills to disk above that."""
+    """`memory_limit_mb` is what matching may use: a quarter of it for the engine, which spills to disk above that."""
 
     memory_limit_mb: Annotated[int, Meta(ge=128)] = 512
 

@@ -25,8 +25,8 @@ from reconciliation.naming import Named, find_names, had_left
 EVER_LEFT = tuple(str(state) for state in FileState if state not in {FileState.PLANNED, FileState.CANCELLED})
 
 
-ENGINE_PART = 2
-"""The engine gets this part of the memory limit; the rest is for the rows of the file at hand."""
+ENGINE_PART = 4
+"""The engine gets this part of the memory limit; the rest is for the rows of the file at hand, which it copies more than once."""
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from runtime.wiring import World
 from tests.servers.process import until
 
 END_S_MAX = 240.0
+COMMAND_S_MAX = 30
 FEW_POLLS = {"collect_every_s = 3_600": "collect_every_s = 14_400"}
 """A quarter of the demo's polls: nothing else changes, and every run is shorter."""
 
@@ -58,6 +59,17 @@ def edit(directory: Path, changes: Mapping[str, str]) -> None:
         assert old in text, f"tieout.toml no longer holds {old!r}"
         text = text.replace(old, new)
     file.write_text(text)
+
+
+def command(directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """A command as a process of its own, which must end in time."""
+    return subprocess.run(
+        [sys.executable, "-m", "tieout", *words, "--config", str(directory / "tieout.toml")],
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_S_MAX,
+        check=False,
+    )
 
 
 class Service:

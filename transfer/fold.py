@@ -70,12 +70,11 @@ def fold(
     `last_date` is, per acquirer, the latest requested date that may be sent now. `gone_back` are closed files (file_id)
     whose rows an earlier assembly took back: having been in one of them is no assignment any more.
     """
-    hashes = [_hashes(each.read(store, KEY_COLUMNS)) for each in slices]
+    payments, references = _all_hashes(store, slices)
     progress()
-    payments = np.concatenate([pair[0] for pair in hashes]) if hashes else np.zeros(0, np.int64)
-    references = np.concatenate([pair[1] for pair in hashes]) if hashes else np.zeros(0, np.int64)
-    touching = _repeated(payments) | _repeated(references)
-    known = _from_index(store, segments, np.sort(payments), np.sort(references))
+    touching = _repeated(payments)
+    touching |= _repeated(references)
+    known = _from_index(store, segments, np.sort(payments), np.sort(references)) if segments else _Known()
     progress()
     index_payments, index_references = known.hashes()
     touching |= np.isin(payments, index_payments) | np.isin(references, index_references)
@@ -111,6 +110,19 @@ def _hashes(table: pa.Table) -> tuple[np.ndarray, np.ndarray]:
     ids = np.fromiter(map(hash, table["payment_id"].to_pylist()), np.int64, count)
     pairs = zip(table["acquirer"].to_pylist(), table["end_to_end_id"].to_pylist(), strict=True)
     return ids, np.fromiter(map(hash, pairs), np.int64, count)
+
+
+def _all_hashes(store: ObjectStore, slices: Sequence[Slice]) -> tuple[np.ndarray, np.ndarray]:
+    """The hashes of every row of the slices. Eight bytes each, and never twice in memory: this is what grows with the rows."""
+    payments: list[np.ndarray] = [np.zeros(0, np.int64)]
+    references: list[np.ndarray] = [np.zeros(0, np.int64)]
+    for each in slices:
+        ids, pairs = _hashes(each.read(store, KEY_COLUMNS))
+        payments.append(ids)
+        references.append(pairs)
+    all_payments = np.concatenate(payments)
+    payments.clear()
+    return all_payments, np.concatenate(references)
 
 
 def _repeated(values: np.ndarray) -> np.ndarray:

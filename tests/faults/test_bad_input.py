@@ -6,8 +6,6 @@ import errno
 import logging
 import os
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -31,7 +29,6 @@ POSTPONED = timedelta(seconds=60)
 SMALL_FILES = {"rows_per_file_max = 50_000": "rows_per_file_max = 30"}
 FREE_ORDER = {'sequence = "strict"': 'sequence = "free"  '}
 ROWS_IN_CHUNKS = {'watermark = "CHG_TS"': 'watermark = "CHG_TS"\nrows_per_chunk_max = 50'}
-COMMAND_S_MAX = 30
 
 
 @pytest.fixture(scope="module")
@@ -60,75 +57,6 @@ def ties(stages_: Stages) -> bool:
         return statement(tx).ties
 
 
-# Configuration and secrets
-
-
-WRONG = {
-    "a section that nobody knows": ("[dashboard]", "[dashbord]", ["dashbord", "the file"]),
-    "a key that nobody knows": ("port = 0 ", "prot = 0 ", ["dashboard", "prot"]),
-    "a number out of range": ("port = 0 ", "port = 70000 ", ["dashboard.port", "70000", "65535"]),
-    "a number written as text": ("port = 0 ", 'port = "0" ', ["dashboard.port", "'0'", "int"]),
-    "a word that is not offered": ('results_list = "all"', 'results_list = "some"', ["results_list", "some", "all"]),
-    "a key without default left out": ('final_status = "ACSC"   ', "# ", ["acquirer[0]", "final_status"]),
-    "a zone that does not exist": ('zone = "Europe/Berlin"', 'zone = "Mars"', ["zone", "Mars", "Europe/Berlin"]),
-    "a route to nobody": ('acquirer = "northbank"', 'acquirer = "southbank"', ["route", "southbank", "northbank"]),
-    "a store that cannot be": (
-        'root = "file:store"',
-        'root = "ftp://store"',
-        ["stores.root", "ftp://store", "file:DIR"],
-    ),
-    "a ledger that cannot be": ('url = "sqlite:ledger.db"', 'url = "mysql:x"', ["ledger.url", "mysql", "sqlite:FILE"]),
-    "a time without zone": ("start = 2026-03-02T05:00:00Z", "start = 2026-03-02T05:00:00", ["clock.start", "zone"]),
-    "not TOML at all": ("[clock]", "[clock", ["not TOML"]),
-}
-
-
-@pytest.mark.parametrize("kind", list(WRONG))
-def test_a_wrong_configuration_is_explained(directory: Path, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """A wrong configuration gets one message with the key, what was found and what is allowed, and exit status 2."""
-    old, new, parts = WRONG[kind]
-    runner.edit(directory, {old: new})
-    assert main(["config", "check", "--config", str(directory / "tieout.toml")]) == 2
-    said = capsys.readouterr().err
-    assert [part for part in parts if part not in said] == []
-    assert said.startswith("tieout: ")
-    assert said.count("\n") == 2, said
-    assert "next step: " in said
-    assert not (directory / "ledger.db").exists()
-
-
-@pytest.mark.parametrize("kind", ["a key that nobody knows", "a store that cannot be", "a ledger that cannot be"])
-def test_nothing_starts_with_a_wrong_configuration(directory: Path, kind: str) -> None:
-    """The service does not start with a wrong configuration, and leaves nothing behind."""
-    old, new, parts = WRONG[kind]
-    runner.edit(directory, {old: new})
-    before = sorted(directory.rglob("*"))
-    done = tieout(directory, "run", "--no-page")
-    assert done.returncode == 2
-    assert [part for part in parts if part not in done.stderr] == []
-    assert sorted(directory.rglob("*")) == before
-
-
-def tieout(directory: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    """A command as a process of its own, which must end in time."""
-    return subprocess.run(
-        [sys.executable, "-m", "tieout", *command, "--config", str(directory / "tieout.toml")],
-        capture_output=True,
-        text=True,
-        timeout=COMMAND_S_MAX,
-        check=False,
-    )
-
-
-def test_no_configuration_at_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Without a configuration the command says which file it looked for and how to name another."""
-    assert main(["run", "--no-page", "--config", str(tmp_path / "none.toml")]) == 2
-    said = capsys.readouterr().err
-    assert "none.toml" in said
-    assert "cannot be read: No such file or directory" in said
-    assert "--config FILE" in said
-
-
 def test_a_missing_secret(at: Stages, directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Without its key a file waits, says why, and leaves by itself once the key is there."""
     key = directory / "keys" / "client_ed25519"
@@ -153,7 +81,7 @@ def test_an_unreachable_ledger(directory: Path) -> None:
     """A ledger's database that does not answer ends every command in time, with a message that says what does not answer."""
     runner.edit(directory, {'url = "sqlite:ledger.db"': f'url = "postgresql://tieout@127.0.0.1:{free_port()}/ledger"'})
     for command in (["status"], ["run", "--no-page"]):
-        done = tieout(directory, *command)
+        done = runner.command(directory, *command)
         assert done.returncode == 1
         assert "tieout: the ledger's database ledger at 127.0.0.1:" in done.stderr
         assert "does not answer" in done.stderr

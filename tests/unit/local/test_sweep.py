@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,10 @@ SHA = "ab" * 32
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    return small_world(tmp_path)
+def world(tmp_path: Path) -> Iterator[World]:
+    world = small_world(tmp_path)
+    yield world
+    world.ledger.engine.dispose()
 
 
 def add(world: World, *records: Any) -> None:

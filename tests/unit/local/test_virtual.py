@@ -82,6 +82,7 @@ def test_only_an_answer_to_this_tick_or_a_later_one_counts(clock: LedgerClock, t
         '{"tick": "x", "next_due_at": null}',
         '{"tick": 3, "next_due_at": "soon"}',
         '{"tick": 3, "next_due_at": 7}',
+        '{"tick": 3, "next_due_at": "2026-03-02T08:00:00"}',
     ],
 )
 def test_half_an_answer_is_none(clock: LedgerClock, tmp_path: Path, text: str) -> None:

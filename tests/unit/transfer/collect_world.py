@@ -12,7 +12,7 @@ from typing import Any
 from payments.config import Results
 from payments.errors import DeliveryFailed
 from payments.keys import day_chain
-from payments.ports import RemoteDrop, RemoteFile
+from payments.ports import RemoteFile
 from payments.records import ResultFile, Sighting
 from runtime.ledger.audit import audit_records
 from runtime.ledger.engine import open_engine
@@ -33,7 +33,7 @@ class Outbox:
     read_once: bool = False
 
     @contextmanager
-    def connect(self) -> Iterator[RemoteDrop]:
+    def connect(self) -> Iterator[Any]:
         yield OutboxSession(self)
 
     def hook(self, name: str, when: str) -> None:

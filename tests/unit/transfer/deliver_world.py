@@ -244,6 +244,9 @@ class DeliverWorld:
             if file.state == FileState.IN_DOUBT:
                 assert attempts[-1].state == "doubtful"
             assert file.state in {"sealed", "delivering", "delivered", "in_doubt"}
+            if self.acquirer.sequence == "strict" and found is not None:
+                before = {each.state for each in self.files() if each.sequence < file.sequence}
+                assert before <= {"delivered"}, "a file overtook one before it"
 
 
 def sftp(**changes: Any) -> Sftp:
