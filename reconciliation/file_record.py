@@ -77,6 +77,8 @@ def _evidence(tx: Transaction, fold: FileFold, acquirer: AcquirerSection) -> Out
 
 def _next_state(fold: FileFold, now: FileState) -> FileState:
     """The state that follows, along the published transitions only."""
+    if fold.file.returned_in is not None:
+        return now  # its rows are back or on their way: no word of the acquirer makes this assignment live again (I2)
     if now not in IN_ACQUIRERS_HANDS and now != FileState.REFUSED:
         return now
     wanted = state_of(fold)

@@ -211,4 +211,9 @@ class World:
         return open_source(source, password=password, base=self.settings.base)
 
     def _password(self, reference: str) -> str:
-        return self.secrets.get(reference).decode() if reference else ""
+        if not reference:
+            return ""
+        try:
+            return self.secrets.get(reference).decode()
+        except UnicodeDecodeError as error:
+            raise WrongConfiguration(f"secret {reference}: it is not text in UTF-8") from error

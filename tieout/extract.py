@@ -1,4 +1,4 @@
-"""tieout extract: one extraction now, and everything that it starts, unless the service does that."""
+"""tieout extract: one extraction of a source now; the running service does what it starts."""
 
 from __future__ import annotations
 
