@@ -18,12 +18,20 @@ class JsonLines(logging.Formatter):
             "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": masked(record.getMessage()),
+            "message": masked(_message(record)),
         }
         if record.exc_info and record.exc_info[1] is not None:
             shown["error"] = type(record.exc_info[1]).__name__
             shown["place"] = place_of(record.exc_info[1])
         return json.dumps(shown, ensure_ascii=True)
+
+
+def _message(record: logging.LogRecord) -> str:
+    """With its arguments; without them where they do not fit: Python would print them beside its own complaint."""
+    try:
+        return record.getMessage()
+    except (TypeError, ValueError, KeyError):
+        return str(record.msg)
 
 
 def place_of(error: BaseException) -> str:

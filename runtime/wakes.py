@@ -25,7 +25,7 @@ def subject_of(body: str) -> str:
             subject = message["detail"]["subject"]
             if isinstance(subject, str) and (not subject or NAME.fullmatch(subject)):
                 return subject
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise SetAside("a message is neither a notice nor a wake-up") from error
     raise SetAside("a message is neither a notice nor a wake-up")
 
@@ -35,4 +35,8 @@ def acquirer_of(body: str) -> str:
     try:
         return subject_of(body)
     except SetAside:
-        return key_of(body).split("/")[1]
+        _, _, rest = key_of(body).partition("/")
+        acquirer = rest.partition("/")[0]
+        if not NAME.fullmatch(acquirer):
+            raise SetAside("a notice names an object that belongs to no acquirer") from None
+        return acquirer

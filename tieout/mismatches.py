@@ -19,9 +19,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--date", type=date.fromisoformat, metavar="DATE", help="only this business date")
     parser.add_argument("--file", metavar="FILE_ID", help="only this outbound file")
     parser.add_argument("--all", action="store_true", help="closed ones too")
-    parser.add_argument("--limit", type=int, default=50, help="at most so many (default 50)")
+    parser.add_argument("--limit", type=_count, default=50, metavar="N", help="at most so many (50; 0: all)")
     parser.add_argument("--after", metavar="ID", help="go on behind this id")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError("0 or more")
+    return number
 
 
 def run(args: argparse.Namespace) -> int:

@@ -81,7 +81,7 @@ def _runs(world: World) -> str:
 
 
 def _files(world: World, now: datetime) -> str:
-    from tieout.show import table
+    from tieout.show import clean, table
     from transfer.deliver import blocked_by
 
     with world.ledger.look() as tx:
@@ -105,7 +105,7 @@ def _files(world: World, now: datetime) -> str:
     if not rows:
         return ""
     shown = table(("FILE", "STATE", "PAYMENTS", "MATCHED", "MISMATCHED", "AWAITING", "NOTE"), rows)
-    return "\n".join([shown, *(f"blocked: {text}" for text in blocked)])
+    return "\n".join([shown, *(f"blocked: {clean(text)}" for text in blocked)])
 
 
 def _mismatches(result: Statement) -> str:
@@ -126,9 +126,9 @@ def _dead_letters(world: World) -> str:
 
 
 def _verdict(result: Statement) -> str:
-    from tieout.show import sums
+    from tieout.show import clean, sums
 
-    ties = "The books tie." if result.ties else "THE BOOKS DO NOT TIE: " + "; ".join(result.faults)
+    ties = "The books tie." if result.ties else "THE BOOKS DO NOT TIE: " + "; ".join(map(clean, result.faults))
     if result.agrees:
         return f"{ties} The acquirer agrees."
     difference = sums(result.difference_minor) or "none in money"

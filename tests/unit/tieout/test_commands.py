@@ -1,0 +1,342 @@
+"""The commands of every day: arguments, JSON, screens, exit status, and what they import."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from payments.books import INCOMING_TERMS, TERMS, Total
+from payments.records import Mismatch, OutboundFile, Run
+from payments.states import MismatchKind, MismatchState
+from runtime.wiring import World
+from tests.contract.ledger_world import NOON, sample
+from tests.servers.process import free_port, until
+from tests.unit.local.small_world import acquirer, source
+from tests.unit.local.small_world import world as small_world
+from tieout.__main__ import COMMANDS, main
+
+TEN = Total(10, {"EUR/CRDT": 1_234_567, "JPY/DBIT": 5})
+HEAVY = {"numpy", "pyarrow", "duckdb", "paramiko", "boto3", "obstore", "alembic", "lxml", "fastapi", "asyncssh"}
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    world = small_world(tmp_path, source(), acquirer())
+    yield world
+    if "ledger" in vars(world):
+        world.ledger.engine.dispose()
+
+
+@pytest.fixture
+def tieout(world: World, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Runs a command against the world: (exit status, standard output, standard error)."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        status = main([*arguments, "--config", world.settings.path])
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return run
+
+
+def mismatch(number: int, **given: Any) -> Mismatch:
+    fields = {"id": f"m{number:03d}", "kind": "amount_differs", "state": "open", "reference": f"R{number}"}
+    money = {"currency": "EUR", "direction": "CRDT", "expected_minor": 123456, "reported_minor": -5}
+    return sample(Mismatch, **{**fields, **money, "file_id": "f1", "detail": {"amount": [1, 2]}, **given})  # type: ignore[no-any-return]
+
+
+def add(world: World, *mismatches: Mismatch) -> None:
+    with world.ledger.begin() as tx:
+        tx.replace_mismatches(list(mismatches), [])
+
+
+# status
+
+
+def test_status_of_an_empty_ledger_ties_and_agrees(tieout: Any) -> None:
+    """Every term stands at the top level of one object, all zero; the screen says what to do first; the status is 0."""
+    status, out, err = tieout("status", "--json")
+    shown = json.loads(out)
+    assert (status, err) == (0, "")
+    assert {term: shown[term]["count"] for term in TERMS} == dict.fromkeys(TERMS, 0)
+    assert shown["incoming"] == dict.fromkeys(INCOMING_TERMS, 0)
+    assert shown["mismatches_by_kind"] == {str(kind): 0 for kind in MismatchKind}
+    assert (shown["ties"], shown["agrees"], shown["difference_minor"]) == (True, True, {})
+    status, out, _ = tieout("status")
+    assert status == 0
+    assert "no run yet: tieout extract SOURCE" in out
+    assert "The books tie. The acquirer agrees." in out
+
+
+def test_status_shows_runs_files_mismatches_and_the_verdict(world: World, tieout: Any) -> None:
+    """One screen: runs, files with their state and note, open mismatches by kind, and that the acquirer does not agree."""
+    given = {"source": "legacy", "state": "stopped", "extracted": TEN, "curated": TEN, "assembly": None}
+    file = sample(OutboundFile, file_id="f1", name="n_1.csv", state="delivered", held="", total=TEN, matched=TEN)
+    with world.ledger.begin() as tx:
+        tx.runs.add(sample(Run, **given, ordinal=7, note="books off\x1b[2J"))
+        tx.files.add(replace(file, acquirer="northbank", overdue=True, note=""))
+    add(world, mismatch(1), mismatch(2, state="resolved"))
+    status, out, _ = tieout("status")
+    assert status == 1
+    for part in (
+        "legacy/000007",
+        "books off\\x1b[2J",
+        "n_1.csv",
+        "overdue",
+        "12,345.67",
+        "amount_differs",
+        "DO NOT TIE",
+    ):
+        assert part in out
+    assert "\x1b" not in out
+    assert "does not agree" in out
+    shown = json.loads(tieout("status", "--json")[1])
+    assert (shown["ties"], shown["agrees"]) == (False, False)
+    assert shown["matched"] == {"count": 10, "amount_minor": TEN.amount_minor}
+    assert shown["mismatches_by_kind"]["amount_differs"] == 1
+
+
+def test_status_says_which_messages_were_given_up(world: World, tieout: Any) -> None:
+    """Messages that failed too often are counted by stage."""
+    world.queue.send("read", "poison")
+    for _ in range(6):
+        for message in world.queue.receive("read", limit=1, visibility=timedelta(seconds=60)):
+            world.queue.release("read", message.receipt, delay=timedelta())
+    assert "messages given up, by stage: read 1" in tieout("status")[1]
+
+
+def test_status_imports_only_what_it_uses(world: World, pytestconfig: pytest.Config) -> None:
+    """On a ledger that needs no migration no engine, driver or vendor's package is imported."""
+    world.ledger  # noqa: B018  (made and migrated)
+    for options in ("'--json'", ""):
+        code = (
+            "import sys; from tieout.__main__ import main\n"
+            f"main(['status', '--config', {world.settings.path!r}, {options}]); print(*sorted(sys.modules))"
+        )
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(
+            command, cwd=pytestconfig.rootpath, capture_output=True, text=True, timeout=60, check=True
+        )
+        assert HEAVY & set(done.stdout.rpartition("}")[2].split()) == set()
+
+
+def test_the_command_line_itself_is_light(pytestconfig: pytest.Config) -> None:
+    """Help and wrong use are answered without the ledger's library."""
+    code = "import sys; from tieout.__main__ import parser; parser(); print(*sorted(sys.modules))"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=pytestconfig.rootpath, capture_output=True, text=True, timeout=60, check=True)
+    assert {*HEAVY, "sqlalchemy", "msgspec"} & set(done.stdout.split()) == set()
+
+
+# mismatches, mismatch
+
+
+def listed(tieout: Any, *options: str) -> list[str]:
+    status, out, _ = tieout("mismatches", "--json", *options)
+    assert status == 0
+    return [each["id"] for each in json.loads(out)["mismatches"]]
+
+
+def test_mismatches_are_filtered_and_paged(world: World, tieout: Any) -> None:
+    """Open ones by default, filtered by any field, in pages that go on behind an id; the count is that of all."""
+    add(
+        world,
+        mismatch(1),
+        mismatch(2, kind="returned", acquirer="giro"),
+        mismatch(3, state="resolved"),
+        mismatch(4, business_date=date(2026, 3, 3), file_id="f2"),
+        mismatch(5, state="reopened"),
+    )
+    assert listed(tieout) == ["m001", "m002", "m004", "m005"]
+    assert listed(tieout, "--all") == ["m001", "m002", "m003", "m004", "m005"]
+    assert listed(tieout, "--kind", "returned") == listed(tieout, "--acquirer", "giro") == ["m002"]
+    assert listed(tieout, "--state", "resolved") == ["m003"]
+    assert listed(tieout, "--date", "2026-03-03") == listed(tieout, "--file", "f2") == ["m004"]
+    assert listed(tieout, "--limit", "2") == ["m001", "m002"]
+    assert listed(tieout, "--limit", "2", "--after", "m002") == ["m004", "m005"]
+    assert listed(tieout, "--limit", "0", "--all") == ["m001", "m002", "m003", "m004", "m005"]
+    assert json.loads(tieout("mismatches", "--json", "--limit", "1")[1])["count"] == 4
+
+
+def test_mismatches_on_the_screen(world: World, tieout: Any) -> None:
+    """A table with money in major units, and how to see the rest; hostile text cannot move the cursor."""
+    add(world, mismatch(1, reference="R\x1b[2J\u202e"), mismatch(2, expected_minor=None))
+    out = tieout("mismatches", "--limit", "1")[1]
+    assert "1,234.56" in out
+    assert "-0.05" in out
+    assert "1 more: --after m001, or --limit" in out
+    assert "\x1b" not in out
+    assert "\u202e" not in out
+
+
+@pytest.mark.parametrize(
+    "options", [["--kind", "lost"], ["--state", "gone"], ["--date", "yesterday"], ["--limit", "-1"], ["--limit", "x"]]
+)
+def test_a_wrong_filter_is_wrong_use(tieout: Any, options: list[str]) -> None:
+    """Exit status 2, and nothing is listed."""
+    with pytest.raises(SystemExit) as caught:
+        tieout("mismatches", *options)
+    assert caught.value.code == 2
+
+
+def test_one_mismatch_is_shown_with_its_file(world: World, tieout: Any) -> None:
+    """Everything known of it, times as text, and what to look at next."""
+    with world.ledger.begin() as tx:
+        tx.files.add(sample(OutboundFile, file_id="f1", name="n_1.csv", state="delivered"))
+    add(world, mismatch(1))
+    status, out, _ = tieout("mismatch", "m001", "--json")
+    shown = json.loads(out)
+    assert status == 0
+    assert (shown["file"], shown["file_state"], shown["expected_minor"]) == ("n_1.csv", "delivered", 123456)
+    assert shown["opened_at"] == NOON.isoformat()
+    status, out, _ = tieout("mismatch", "m001", "show")
+    assert status == 0
+    assert "next: tieout trace R1" in out
+
+
+def test_an_unknown_mismatch_is_wrong_use(tieout: Any) -> None:
+    """Exit status 2, the id, and where to find one."""
+    status, out, err = tieout("mismatch", "m\x1b")
+    assert (status, out) == (2, "")
+    assert "no mismatch 'm\\x1b'" in err
+    assert "next step: `tieout mismatches`" in err
+
+
+def test_every_state_and_kind_can_be_asked_for(tieout: Any) -> None:
+    """No state or kind is missing from the filters."""
+    for state in MismatchState:
+        assert listed(tieout, "--state", str(state)) == []
+    for kind in MismatchKind:
+        assert listed(tieout, "--kind", str(kind)) == []
+
+
+# audit, extract, run
+
+
+def test_a_whole_audit_log_is_verified(world: World, tieout: Any) -> None:
+    """An untouched log exits 0 with its number of records; a changed one exits 1 and names the record."""
+    with world.ledger.begin() as tx:
+        tx.audit.append("file:f1", "sealed", {})
+    assert tieout("audit", "verify")[:2] == (0, "1 records, every chain is whole.\n")
+    with world.ledger.engine.connect() as connection:
+        connection.exec_driver_sql("UPDATE audit SET act = 'forged'")
+    status, out, _ = tieout("audit", "verify", "--json")
+    assert status == 1
+    assert json.loads(out) == {"records": 1, "faults": ["file:f1: record 1 was changed"], "whole": False}
+    assert "file:f1: record 1 was changed" in tieout("audit", "verify")[1]
+
+
+def legacy(world: World, rows: int) -> None:
+    """The source database that the small configuration names."""
+    connection = sqlite3.connect(world.settings.base / "legacy.db")
+    connection.execute("CREATE TABLE payment (id INTEGER PRIMARY KEY, changed TEXT, a TEXT, c TEXT, d TEXT, r TEXT)")
+    row = ("2026-03-02 05:00:00", "5.04", "EUR", "CRDT", "2026-03-02")
+    connection.executemany("INSERT INTO payment VALUES (?, ?, ?, ?, ?, ?)", [(n, *row) for n in range(rows)])
+    connection.commit()
+    connection.close()
+
+
+def test_one_extraction_now(world: World, tieout: Any) -> None:
+    """The run is told with its sums, its chunks wait for the service, and a second extraction finds nothing new."""
+    legacy(world, 3)
+    status, out, _ = tieout("extract", "legacy", "--json")
+    assert status == 0
+    extracted = {"count": 3, "amount_minor": {"EUR/CRDT": 1512}}
+    assert json.loads(out) == {"source": "legacy", "run": 1, "extracted": extracted}
+    assert world.queue.depth("curate") == (2, 0)  # one chunk and the manifest
+    assert json.loads(tieout("extract", "legacy", "--json")[1]) == {"run": None}
+    assert tieout("extract", "legacy")[:2] == (0, "legacy: nothing new\n")
+
+
+def test_an_extraction_that_cannot_be_done(world: World, tieout: Any) -> None:
+    """An unknown source or file is wrong use; a database that does not answer is work that failed."""
+    away = source("away").replace("sqlite:away.db", f"postgresql://t@127.0.0.1:{free_port()}/books")
+    Path(world.settings.path).write_text(source() + away + acquirer())
+    status, _, err = tieout("extract", "other")
+    assert status == 2
+    assert "there is no source 'other'; configured: legacy, away" in err
+    status, _, err = tieout("extract", "legacy")
+    assert status == 2
+    assert "legacy" in err
+    status, out, err = tieout("extract", "away")
+    assert (status, out) == (1, "")
+    assert "away" in err
+    assert "next step:" in err
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_service_ends_in_order(world: World, pytestconfig: pytest.Config, number: signal.Signals) -> None:
+    """`tieout run` works until it is told to end; then it stops its workers and exits 0."""
+    command = [sys.executable, "-m", "tieout", "run", "--no-page", "--config", world.settings.path]
+    with subprocess.Popen(
+        command, cwd=pytestconfig.rootpath, stderr=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as service:
+        until((world.settings.base / "service.lock").exists, "the service to start", 60)
+        world.queue.send("read", "poison")
+        until(lambda: _received(world) > 0, "a worker to take a message", 60)
+        service.send_signal(number)
+        out, err = service.communicate(timeout=30)
+    assert (service.returncode, out) == (0, b""), err
+    assert all(json.loads(line)["message"] for line in err.splitlines())
+
+
+def _received(world: World) -> int:
+    with world.ledger.engine.connect() as connection:
+        return int(connection.exec_driver_sql("SELECT coalesce(max(receives), 0) FROM notices").scalar_one())
+
+
+# The command line
+
+
+def test_without_a_configuration_there_is_a_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Commands that need one exit 2 and say how to give it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TIEOUT_CONFIG", raising=False)
+    for arguments in (["status"], ["run"], ["extract", "x"], ["mismatches"], ["config", "check"], ["audit", "verify"]):
+        assert main(arguments) == 2
+        said = capsys.readouterr()
+        assert said.out == ""
+        assert "tieout.toml" in said.err
+        assert "next step: Give --config FILE" in said.err
+
+
+@pytest.mark.parametrize("arguments", [[], ["no-such"], ["status", "--no-such"], ["extract"], ["config"], ["audit"]])
+def test_wrong_use_exits_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """What the command line does not know is refused with its usage."""
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert "usage: tieout" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--help` works for each, and exits 0."""
+    with pytest.raises(SystemExit) as caught:
+        main([command, "--help"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out.startswith(f"usage: tieout {command}")
+
+
+def test_a_reader_that_leaves_early_is_no_fault(world: World, pytestconfig: pytest.Config) -> None:
+    """When the pipe behind a command closes, it ends without a traceback."""
+    add(world, *[mismatch(number) for number in range(999)])
+    command = [sys.executable, "-m", "tieout", "mismatches", "--limit", "0", "--config", world.settings.path]
+    with subprocess.Popen(command, cwd=pytestconfig.rootpath, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        assert child.stderr is not None
+        child.stdout.close()
+        assert child.stderr.read() == b""
+        assert child.wait(60) == 1
