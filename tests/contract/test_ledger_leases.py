@@ -130,15 +130,20 @@ def test_fences_grow_with_every_holder(engine: Engine) -> None:
 
 
 def test_leases_of_dead_processes_are_ended_by_prefix_only(engine: Engine) -> None:
-    """Ending a dead worker's leases spares those of a worker whose name begins alike, and of one with a `%` or `_`."""
-    for holder in ("worker-x-1@host:7", "worker-x-10@host:8", "worker_x-1@host:9"):
+    """Ending a dead worker's leases spares those of a worker whose name begins alike; `_` and `%` stand for themselves."""
+    holders = ("worker-x-1@host:7", "worker-x-10@host:8", "worker_x-1@host:9")
+    for holder in holders:
         assert leases(engine, holder).acquire(f"of {holder}", ttl=LONG) is not None
+
+    def free() -> list[str]:
+        found = {holder: leases(engine, "next").acquire(f"of {holder}", ttl=LONG) for holder in holders}
+        return [holder for holder, lease in found.items() if lease is not None]
+
+    assert leases(engine, "service").release_held("worker%x-1@") == 0
+    assert leases(engine, "service").release_held("worker_x-1@") == 1
+    assert free() == ["worker_x-1@host:9"]
     assert leases(engine, "service").release_held("worker-x-1@") == 1
-    taken = {
-        holder: leases(engine, "next").acquire(f"of {holder}", ttl=LONG) is not None
-        for holder in ("worker-x-1@host:7", "worker-x-10@host:8", "worker_x-1@host:9")
-    }
-    assert taken == {"worker-x-1@host:7": True, "worker-x-10@host:8": False, "worker_x-1@host:9": False}
+    assert free() == ["worker-x-1@host:7"]
 
 
 def test_drain_under_contention_does_every_piece_once(engine: Engine) -> None:
