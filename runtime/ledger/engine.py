@@ -96,7 +96,7 @@ def translated(engine: Engine) -> Iterator[None]:
 
 def _operational(engine: Engine, error: OperationalError) -> TieoutError:
     said, state = str(error.orig), getattr(error.orig, "sqlstate", None)
-    if "locked" in said or state in BUSY_STATES:
+    if "is locked" in said or state in BUSY_STATES:
         return Busy(f"{_named(engine)} is locked by another process")
     if "database or disk is full" in said or state == DISK_FULL_STATE:
         return Unreachable(f"the disk of {_named(engine)} is full", next_step="Free space; nothing was lost.")

@@ -106,6 +106,16 @@ def test_status_shows_runs_files_mismatches_and_the_verdict(world: World, tieout
     assert shown["mismatches_by_kind"]["amount_differs"] == 1
 
 
+def test_status_of_books_that_tie_and_do_not_agree_exits_1(world: World, tieout: Any) -> None:
+    """One open mismatch is enough; closed, it counts no more."""
+    add(world, mismatch(1))
+    status, out, _ = tieout("status", "--json")
+    assert (status, json.loads(out)["ties"], json.loads(out)["agrees"]) == (1, True, False)
+    with world.ledger.begin() as tx:
+        tx.replace_mismatches([], [mismatch(1, state="resolved")])
+    assert tieout("status")[0] == 0
+
+
 def test_status_says_which_messages_were_given_up(world: World, tieout: Any) -> None:
     """Messages that failed too often are counted by stage."""
     world.queue.send("read", "poison")
