@@ -29,7 +29,7 @@ class Watcher(threading.Thread):
         self.done = threading.Event()
 
     def run(self) -> None:
-        while not self.done.wait(0.05):
+        while not self.done.wait(0.5):
             for folder in Path("/proc").iterdir():
                 if folder.name.isdigit():
                     self._look(folder)
@@ -70,7 +70,7 @@ def main() -> int:
         marks: dict[str, float] = {}
 
         def watch(world: object) -> None:
-            with world.ledger.begin() as tx:  # type: ignore[attr-defined]
+            with world.ledger.look() as tx:  # type: ignore[attr-defined]
                 if "extract" not in marks and tx.runs.count():
                     marks["extract"] = time.perf_counter()
                 if "assembled" not in marks and tx.runs.count(state="assembled"):

@@ -202,22 +202,27 @@ class SqliteSource:
 
 
 def _as_text(column: str) -> str:
-    """SQL for a column's value as UTF-8 bytes; the module's docstring gives the rules."""
+    """SQL for a column's value as UTF-8 bytes; the module's docstring gives the rules.
+
+    Each branch casts for itself: most values are text, and one cast around the whole would copy them twice.
+    """
     exact = f"CAST(CAST({column} AS TEXT) AS REAL) = {column}"
     return (
-        f"CAST(CASE typeof({column}) WHEN 'text' THEN {column} WHEN 'blob' THEN '\\x' || hex({column})"
-        f" WHEN 'real' THEN CASE WHEN {exact} THEN CAST({column} AS TEXT) ELSE '~' || printf('%!.17g', {column}) END"
-        f" ELSE CAST({column} AS TEXT) END AS BLOB)"
+        f"CASE typeof({column}) WHEN 'text' THEN CAST({column} AS BLOB)"
+        f" WHEN 'blob' THEN CAST('\\x' || hex({column}) AS BLOB)"
+        f" WHEN 'real' THEN CAST(CASE WHEN {exact} THEN CAST({column} AS TEXT)"
+        f" ELSE '~' || printf('%!.17g', {column}) END AS BLOB)"
+        f" ELSE CAST(CAST({column} AS TEXT) AS BLOB) END"
     )
 
 
 def _strings(values: Iterable[bytes | None]) -> pa.Array:
     r"""UTF-8 bytes as an Arrow string array; what is not UTF-8 becomes `\x` and hexadecimal digits."""
-    given = list(values)
+    given = pa.array(values, pa.binary())
     try:
-        return pa.array(given, pa.string())
+        return given.cast(pa.string())  # checks a whole column at once
     except pa.ArrowInvalid:
-        return pa.array([None if each is None else _decoded(each) for each in given], pa.string())
+        return pa.array([None if each is None else _decoded(each) for each in given.to_pylist()], pa.string())
 
 
 def _decoded(value: bytes) -> str:

@@ -31,7 +31,7 @@ from runtime.wiring import World
 log = logging.getLogger(__name__)
 
 TURN_QUIET_S = 0.003
-TURN_BUSY_S = 0.03
+TURN_BUSY_S = 0.1
 TURN_REAL_S = 0.2
 """How long the service rests between turns: in virtual time, with nothing to do but to move the clock, hardly at all."""
 STOP_S_MAX = 3.0

@@ -72,20 +72,16 @@ def match_file(
     )
     engine.execute(f"CREATE OR REPLACE TEMP TABLE stage(status, stage) AS VALUES {POSITIVE}")  # a table of constants
     engine.execute(_events_sql(reported, names))
-    engine.execute(_folded_sql())
-    engine.execute(_outcome_sql(terms))
-    columns = ", ".join(MATCHED.names)
-    rows = engine.execute(f"SELECT {columns} FROM outcome ORDER BY line").to_arrow_table().cast(MATCHED)
+    outcome = engine.execute(_outcome_sql(terms, closed)).to_arrow_table()
     uses: dict[str, dict[str, int]] = {}
     for sha, use, count in engine.execute("SELECT sha, use, count(*) FROM event GROUP BY ALL ORDER BY ALL").fetchall():
         uses.setdefault(sha, {})[use] = count
-    settled = "SELECT * FROM outcome WHERE settled ORDER BY line" if closed else "SELECT 1 WHERE false"
     return Matched(
-        rows=rows,
-        differing=_dicts(engine, f"SELECT *, {_differing()} FROM outcome WHERE kind IS NOT NULL ORDER BY line"),
+        rows=outcome.select(MATCHED.names).cast(MATCHED),
+        differing=outcome.filter(outcome["kind"].is_valid()).to_pylist(),
         duplicates=_dicts(engine, "SELECT * FROM event WHERE use = 'duplicate' ORDER BY sha, line"),
         unknown=_dicts(engine, "SELECT * FROM event WHERE use = 'unknown' ORDER BY sha, line"),
-        settled=_dicts(engine, settled),
+        settled=outcome.filter(outcome["settled"]).to_pylist() if closed else [],
         uses=uses,
     )
 
@@ -150,7 +146,6 @@ def _folded_sql() -> str:
     """One row per payment with events: how far it came, what was said against it, and the last figures stated."""
     refused = ", ".join(literal(each) for each in REFUSALS)
     return f"""
-    CREATE OR REPLACE TEMP TABLE folded AS
     SELECT place, 1::INTEGER AS events, stage, status IN ({refused}) AS rejected, status = 'RTRN' AS returned,
         status AS last_status, CASE WHEN stage IS NULL THEN status END AS against, reason_code,
         amount_minor AS reported_minor, currency AS reported_currency, direction AS reported_direction,
@@ -190,21 +185,21 @@ _CONDITIONS: dict[MismatchKind, str] = {
 }
 
 
-def _outcome_sql(terms: Terms) -> str:
-    """One outcome per expected payment: the first kind of the precedence that applies, else matched or awaiting."""
+def _outcome_sql(terms: Terms, closed: bool) -> str:
+    """One outcome per expected payment, in file order: the first kind of the precedence that applies, else matched or awaiting."""
     final = STAGE_OF_STATUS[EventStatus(terms.final_status)]
     kinds = [kind for kind in PAIR_PRECEDENCE if kind in _CONDITIONS]
     cases = " ".join(f"WHEN {_CONDITIONS[kind]} THEN '{kind}'" for kind in kinds)
     return f"""
-    CREATE OR REPLACE TEMP TABLE outcome AS
-    WITH joined AS (
+    WITH folded AS ({_folded_sql()}),
+    joined AS (
         SELECT expected.*, folded.* REPLACE (coalesce(folded.events, 0) AS events),
             coalesce(folded.stage >= {final}, false) AS settled,
             {int(terms.tolerance_minor)} AS tolerance, {terms.implicit} AS implicit, {terms.overdue} AS overdue
         FROM expected LEFT JOIN folded ON folded.place = expected.line
     ),
     judged AS (SELECT *, CASE {cases} END AS kind FROM joined)
-    SELECT line, payment_id, end_to_end_id, row_hash, direction, amount_minor, currency, requested_date,
+    SELECT line, payment_id, end_to_end_id, row_hash, direction, amount_minor, currency,
         CASE WHEN kind IS NOT NULL THEN 'mismatched' WHEN settled OR (events = 0 AND implicit) THEN 'matched'
             ELSE 'awaiting' END AS outcome,
         CASE WHEN kind IS NOT NULL THEN kind
@@ -214,13 +209,14 @@ def _outcome_sql(terms: Terms) -> str:
             ELSE last_status END AS how,
         coalesce(against, last_status) AS status,
         reason_code, reported_minor, reported_currency, acquirer_reference, events::INTEGER AS events,
-        kind, settled, rejected, returned, overdue, implicit, tolerance, creditor_account,
-        reported_direction, reported_date, reported_account, result_sha256
-    FROM judged
+        kind, settled, reported_direction, reported_date,
+        CASE WHEN kind IS NOT NULL OR settled AND {closed} THEN result_sha256 END AS result_sha256,
+        CASE WHEN kind IS NOT NULL THEN {_differing()} END AS differing
+    FROM judged ORDER BY line
     """
 
 
 def _differing() -> str:
     """Every kind that applies to a row, not only the first."""
     found = ", ".join(f"CASE WHEN {condition} THEN '{kind}' END" for kind, condition in _CONDITIONS.items())
-    return f"list_filter([{found}], kind -> kind IS NOT NULL) AS differing"
+    return f"list_filter([{found}], kind -> kind IS NOT NULL)"
