@@ -22,6 +22,7 @@ from payments.ports import ObjectStore
 from payments.records import OutboundFile, ResultFile
 from payments.states import CLOSED_FILE_STATES, FileState
 from payments.totals import total_of_columns
+from reconciliation.engine import translated
 from reconciliation.matching import Matched, Terms, Told, match_file
 from reconciliation.naming import Word
 
@@ -71,6 +72,7 @@ def fold_file(
     terms = Terms(acquirer.final_status, acquirer.tolerance_minor, implicit, overdue)
     names = (file.name, file.file_id, file.sequence)
     with ExitStack() as stack:
+        stack.enter_context(translated(f"file {file.name}"))
         expected = stack.enter_context(store.local(expected_of(file)))
         told = [_told(store, stack, each) for each in heard]
         matched = match_file(engine, expected, told, names=names, terms=terms, closed=closed)

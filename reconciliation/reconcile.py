@@ -5,19 +5,22 @@ A pass waits until everything that the last poll saw is read: so the same polls 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from payments.config import AcquirerSection
+from payments.errors import AskPerson
 from payments.keys import day_chain, reported_key
 from payments.leasing import TTL, drain
 from payments.ports import Clock, Lease, Ledger, ObjectStore, Transaction
 from payments.records import OutboundFile, ResultBooks, ResultFile
 from payments.states import FileState, MismatchKind
 from reconciliation.differences import of_lost
-from reconciliation.engine import open_engine
+from reconciliation.engine import open_engine, translated
 from reconciliation.file_fold import FileFold, Heard, fold_file
 from reconciliation.file_record import record_fold
 from reconciliation.naming import Named, find_names, had_left
@@ -78,21 +81,44 @@ def _pass(ports: ReconcilePorts, lease: Lease) -> bool:
         left = tx.files.find(acquirer=name, state=EVER_LEFT)
         touched = {file.file_id for file in overdue_files(tx, name, now)}
     by_id = {file.file_id: file for file in left}
+    failures = _Failures()
     with open_engine(ports.spool, memory_limit_mb=ports.memory_limit_mb // ENGINE_PART) as engine:
         names = _Names(ports, engine, left)
         for result in fresh:
-            touched |= names.of(result).files
-            with ports.ledger.begin() as tx:
-                _remember(tx, result, names.of(result), now, ports.acquirer.format)
+            with failures.kept():
+                touched |= names.of(result).files
+                with ports.ledger.begin() as tx:
+                    _remember(tx, result, names.of(result), now, ports.acquirer.format)
         for file_id in sorted(touched):
             ports.ledger.leases.renew(lease, ttl=TTL)
-            fold = _fold(ports, engine, by_id[file_id], names, now)
-            with ports.ledger.begin() as tx:
-                record_fold(tx, fold, ports.acquirer)
+            with failures.kept():
+                fold = _fold(ports, engine, by_id[file_id], names, now)
+                with ports.ledger.begin() as tx:
+                    record_fold(tx, fold, ports.acquirer)
+    # What failed is looked at again with the next pass, and with it every result file that may speak of it.
+    failures.raise_first()
     with ports.ledger.begin() as tx:
         for result in fresh:
             _conclude(tx, result, names.of(result))
     return True
+
+
+class _Failures:
+    """What needs a person: one damaged object must not keep the other files of an acquirer from being reconciled."""
+
+    def __init__(self) -> None:
+        self._errors: list[AskPerson] = []
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        try:
+            yield
+        except AskPerson as error:
+            self._errors.append(error)
+
+    def raise_first(self) -> None:
+        for error in self._errors:
+            raise error
 
 
 class _Names:
@@ -107,7 +133,7 @@ class _Names:
     def of(self, result: ResultFile) -> Named:
         if result.sha256 not in self._found:
             key = reported_key(result.acquirer, result.business_date, result.sha256)
-            with self._ports.store.local(key) as path:
+            with translated(f"result file {result.sha256[:12]}"), self._ports.store.local(key) as path:
                 self._found[result.sha256] = find_names(
                     self._engine, self._ports.store, path, list(self.left.values()), result.collected_at
                 )

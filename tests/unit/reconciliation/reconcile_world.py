@@ -157,9 +157,12 @@ class World:
         configuration = Configuration(acquirer=[self.acquirer])
         return ReadPorts(self.ledger, self.store, self.clock, configuration, self.folder / "spool")
 
+    @property
+    def ports(self) -> ReconcilePorts:
+        return ReconcilePorts(self.ledger, self.store, self.clock, self.acquirer, self.folder / "spool", 128)
+
     def reconcile(self) -> None:
-        ports = ReconcilePorts(self.ledger, self.store, self.clock, self.acquirer, self.folder / "spool", 128)
-        assert reconcile(ports)
+        assert reconcile(self.ports)
 
     def take(self, name: str, text: str | bytes) -> ResultFile:
         """Collect, read, reconcile, and check the books."""
