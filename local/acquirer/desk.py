@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import fcntl
+import gc
 import os
 import select
 import signal
@@ -89,6 +90,7 @@ def main() -> int:
     try:
         settings = load(directory)
         hold_alone(directory)
+        gc.set_threshold(200_000, 20, 100)  # a million lists of fields, and no cycle among them
         serve(directory, settings)
     except WrongSettings as error:
         sys.stderr.write(f"acquirer: {error}\n")
