@@ -1,10 +1,15 @@
-"""tieout requeue: has the stopped chunks of a run curated again, once their objects are whole again."""
+"""tieout requeue: lets a stopped run go on, once its objects are whole again: its chunks are curated, or it is assembled."""
 
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
-HELP = "curate the stopped chunks of a run again"
+if TYPE_CHECKING:
+    from payments.ports import Transaction
+    from payments.records import Run
+
+HELP = "let a stopped run go on once its objects are whole again"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,6 +22,7 @@ def run(args: argparse.Namespace) -> int:
     from payments.errors import NotAllowed
     from payments.keys import ChunkKey, run_chain
     from runtime.actor import operating_system_user
+    from runtime.wakes import wake
     from tieout.show import print_json
 
     world = local_world(args.config)
@@ -33,12 +39,37 @@ def run(args: argparse.Namespace) -> int:
             tx.audit.append(run_chain(source, ordinal), "requeued", body, actor=operating_system_user().name)
         for each in chunks:
             tx.chunks.change(each, note="")
+        resumed = _resumed(tx, found)
+    if resumed:
+        world.queue.send("assemble", wake(""))
     for each in chunks:
         route(world, ChunkKey(source, found.business_date, ordinal, each.ordinal).raw)
     if args.json:
-        print_json({"source": source, "run": ordinal, "chunks": [each.ordinal for each in chunks]})
+        print_json(
+            {"source": source, "run": ordinal, "chunks": [each.ordinal for each in chunks], "assembled_again": resumed}
+        )
+    elif resumed:
+        print(f"{args.name}: the running service will assemble it")
     elif chunks:
         print(f"{args.name}: {len(chunks)} chunks will be curated again by the running service")
     else:
-        print(f"{args.name}: no chunk of it is stopped")
+        print(f"{args.name}: nothing of it is stopped")
     return 0
+
+
+def _resumed(tx: Transaction, run: Run) -> bool:
+    """A run that assembly stopped is curated again: assembly compares every object and every sum anew, and trusts nobody."""
+    from payments.errors import NotAllowed
+    from payments.keys import run_chain
+    from runtime.actor import operating_system_user
+
+    if run.state != "stopped":
+        return False
+    if run.extracted != run.curated + run.quarantined:
+        raise NotAllowed(
+            f"run {run.source}/{run.ordinal} is stopped because its books are off: {run.note}",
+            next_step="`tieout prove` shows which chunk is not as it was recorded.",
+        )
+    tx.runs.change(run, state="curated", note="")
+    tx.audit.append(run_chain(run.source, run.ordinal), "run_resumed", {}, actor=operating_system_user().name)
+    return True

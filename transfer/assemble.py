@@ -22,7 +22,9 @@ from payments.records import Assembly, OutboundFile, Run, Sequence_
 from payments.states import FileState
 from transfer.after_sealing import close_of_file, record_findings
 from transfer.assembly_inputs import Inputs, gather, inputs_of_plan, is_pending, slices_of
+from transfer.candidates import Slice
 from transfer.fold import Folded, fold, latest_date
+from transfer.integrity import ChunkTampered, check_curated
 from transfer.planning import Division, Numbers, business_date, divide, number_files
 from transfer.sealing import seal
 from transfer.segments import write_segments
@@ -66,6 +68,7 @@ def _step(ports: AssemblePorts, lease: Lease) -> bool:
         name: latest_date(business_date(each, inputs.created_at), each.send_ahead_days)
         for name, each in acquirers.items()
     }
+    _check_objects(ports, inputs, slices, renew, planned=planned is not None)
     segments = [index_key(number) for number in range(1, inputs.ordinal)]
     folded = fold(ports.store, slices, segments, limits, gone_back=inputs.gone_back, progress=renew)
     division = divide(ports.store, slices, folded, acquirers)
@@ -95,6 +98,23 @@ def _step(ports: AssemblePorts, lease: Lease) -> bool:
     return True
 
 
+def _check_objects(
+    ports: AssemblePorts, inputs: Inputs, slices: list[Slice], progress: Callable[[], None], *, planned: bool
+) -> None:
+    """A run with a damaged object is stopped before it is planned; a plan that was made waits for the object."""
+    try:
+        check_curated(ports.ledger, ports.store, slices, progress=progress)
+    except ChunkTampered as error:
+        if not planned:
+            _stop(
+                ports,
+                inputs,
+                f"run:{error.key.source}:{error.key.run}",
+                f"{error.key.curated} is not as it was curated",
+            )
+        raise
+
+
 def _check(ports: AssemblePorts, inputs: Inputs, division: Division) -> None:
     """Every row that was promised was read, and every row that was read has one outcome; else nothing is planned."""
     promised = {f"run:{run.source}:{run.ordinal}": run.curated for run in inputs.runs}
@@ -102,7 +122,7 @@ def _check(ports: AssemblePorts, inputs: Inputs, division: Division) -> None:
     promised["pool"] = inputs.previous_pool
     for label, total in promised.items():
         if division.seen.get(label, Total()) != total:
-            _stop(ports, inputs, label)
+            _stop(ports, inputs, label, "books off at assembly")
             raise BooksOff(
                 f"assemble: {label} promised {total.count} rows; what was read differs in count, sum or hash"
             )
@@ -110,13 +130,13 @@ def _check(ports: AssemblePorts, inputs: Inputs, division: Division) -> None:
         raise BooksOff(f"assembly {inputs.ordinal}: outcomes do not add up to the rows read")
 
 
-def _stop(ports: AssemblePorts, inputs: Inputs, label: str) -> None:
-    """A run whose books are off is stopped; the next assembly goes on without it."""
+def _stop(ports: AssemblePorts, inputs: Inputs, label: str, why: str) -> None:
+    """The next assembly goes on without this run, until `tieout requeue` says that it is whole again."""
     with ports.ledger.begin() as tx:
         for run in inputs.runs:
             if label == f"run:{run.source}:{run.ordinal}":
-                tx.runs.change(run, state="stopped", note="books off at assembly")
-                tx.audit.append(run_chain(run.source, run.ordinal), "run_stopped", {"why": "books off at assembly"})
+                tx.runs.change(run, state="stopped", note=why)
+                tx.audit.append(run_chain(run.source, run.ordinal), "run_stopped", {"why": why})
 
 
 def _commit(ports: AssemblePorts, inputs: Inputs, folded: Folded, division: Division) -> Assembly:

@@ -8,7 +8,7 @@ import sqlite3
 import tempfile
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -168,12 +168,12 @@ class AssembleWorld:
         with self.ledger.begin() as tx:
             number = tx.runs.count(source=SOURCE) + 1
         pieces = [rows[at : at + chunk_rows] for at in range(0, len(rows), chunk_rows)]
-        totals = []
+        totals, hashes = [], []
         for chunk, piece in enumerate(pieces):
             table = curated_table(number, chunk, piece)
             pq.write_table(table, self.folder / "chunk.parquet")
             key = ChunkKey(SOURCE, TODAY, number, chunk)
-            self.store.put_file(key.curated, self.folder / "chunk.parquet")
+            hashes.append(self.store.put_file(key.curated, self.folder / "chunk.parquet").sha256)
             totals.append(total(table))
         curated = total_of(totals) + Total(amount_minor={"EUR/CRDT": off_by} if off_by else {})
         run = Run(
@@ -191,8 +191,9 @@ class AssembleWorld:
         )
         with self.ledger.begin() as tx:
             tx.runs.add(run)
-            for chunk, each in enumerate(totals):
-                tx.chunks.add(Chunk(SOURCE, number, chunk, "curated", None, [chunk], each.count, curated=each))
+            for chunk, (each, digest) in enumerate(zip(totals, hashes, strict=True)):
+                found = Chunk(SOURCE, number, chunk, "curated", None, [chunk], each.count, curated=each)
+                tx.chunks.add(replace(found, curated_sha256=digest))
         return run
 
     def next_day(self, days: int = 1) -> None:
