@@ -16,6 +16,7 @@ from dashboard.templating import FOLDER, environment
 from dashboard.views import audit_trail, books
 from payments.display import money
 from payments.errors import TieoutError, TryAgain
+from payments.expected_results import owed
 from payments.keys import file_chain, run_chain
 from payments.records import Mismatch
 from reconciliation.facts import file_facts, run_facts
@@ -116,8 +117,10 @@ class Pages:
 
     def status(self) -> Response:
         """The object of `tieout status --json`."""
+        now = self._world.clock.now()
         with self._world.ledger.look() as tx:
-            return JSONResponse(statement(tx).to_json())
+            late = owed(tx, self._world.configuration.acquirer, now)
+            return JSONResponse({**statement(tx).to_json(), "overdue": [each.to_json() for each in late]})
 
     def health(self) -> Response:
         """200 as long as the ledger answers."""

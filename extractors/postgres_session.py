@@ -16,6 +16,7 @@ CONNECT_TIMEOUT_S_MAX = 15
 UNDEFINED_TABLE = "42P01"
 PRIVILEGE = "42501"
 STATEMENT_TIMEOUT = "57014"
+UNKNOWN_HOST = ("could not translate host name", "Name or service not known")
 REFUSED_BY_SETUP = (
     "authentication failed",
     "no password supplied",
@@ -67,6 +68,10 @@ def _translation(source: SourceSection, error: Any) -> TieoutError:
     state = getattr(error, "sqlstate", None) or ""
     name = f"source {source.name}: PostgreSQL"
     if not state:
+        if any(word in str(error) for word in UNKNOWN_HOST):
+            return Unreachable(
+                f"{name} at {_address(source)}: this host name is not known", next_step="Check `url` of this source."
+            )
         if any(word in str(error) for word in REFUSED_BY_SETUP):
             return WrongConfiguration(
                 f"{name} at {_address(source)} refuses user or database",

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from payments.books import Total
 from payments.config import SourceSection
-from payments.errors import Tampered
+from payments.errors import Tampered, WrongConfiguration
 from payments.money_columns import read_money
 from payments.records import Chunk, Run
 from payments.rowhash import row_identity
@@ -62,6 +62,7 @@ def write_raw(
     try:
         for group in _groups(batches, beat):
             identities, hashes = row_identity(group, source)
+            _refuse_a_key_that_repeats(identities, source)
             whole = group.append_column(RAW_EXTRA.field("_payment_id"), pa.array(identities, pa.string()))
             whole = whole.append_column(RAW_EXTRA.field("_row_hash"), hashes)
             if writer is None:
@@ -92,6 +93,17 @@ def read_raw(path: Path, source: SourceSection, plan: bytes, key: str) -> Conten
     except pa.ArrowInvalid as error:
         raise Tampered(f"object {key} exists already and is not the Parquet that was written") from error
     return Contents(rows, total)
+
+
+def _refuse_a_key_that_repeats(identities: list[str], source: SourceSection) -> None:
+    """Rows of one key would be taken for versions of one payment, and all but the last would never be sent."""
+    repeated = len(identities) - len(set(identities))
+    if repeated and not source.history:
+        raise WrongConfiguration(
+            f"source {source.name}: {repeated} of {len(identities)} rows repeat the primary_key of another row",
+            next_step="Name every column that tells one payment from another in `primary_key`; or, if the table keeps several "
+            "versions of a payment, set `history = true`.",
+        )
 
 
 def _total(rows: pa.Table, hashes: pa.Array | pa.ChunkedArray, source: SourceSection) -> Total:

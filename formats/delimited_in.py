@@ -60,6 +60,18 @@ def read_delimited(path: Path, zone: ZoneInfo) -> Reading:
     return Reading(path.name, lambda reading: _File(reading, path, zone).batches())
 
 
+def result_number(path: Path) -> int | None:
+    """The `<n>` in the header of a delimited result file; None: it has none, or is of another kind."""
+    with path.open("rb") as file:
+        first = file.readline(LINE_BYTES_MAX).removeprefix(BOM)
+    try:
+        fields = fields_of(first.decode("utf-8").rstrip("\r\n"))
+    except ValueError:
+        return None
+    numbered = len(fields) == 7 and fields[:2] == ["RH", VERSION] and COUNT.fullmatch(fields[6])
+    return int(fields[6]) if numbered else None
+
+
 class _File:
     """The state of one pass over one file."""
 
@@ -206,10 +218,11 @@ class _File:
             self._unreadable(f"not a record that may stand here, or not with {len(fields)} fields")
 
     def _acknowledgement(self, fields: list[str]) -> None:
-        _, status, count, code, text, _ = fields
+        _, status, count, code, text, next_sequence = fields
         if status in GROUP_STATUSES:
             self.reading.group_status, self.reading.group_reason = status, code or None
         self.reading.original_count = int(count) if COUNT.fullmatch(count) else None
+        self.reading.next_sequence = int(next_sequence) if COUNT.fullmatch(next_sequence) else None
         error = None if status in GROUP_STATUSES else "unknown status"
         self.line += 1
         self.rows.add(self.line, level="GRP", status=status, reason_code=code, reason_text=text, error=error)

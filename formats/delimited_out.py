@@ -22,7 +22,7 @@ from payments.books import Total
 from payments.currencies import MINOR_UNITS
 
 VERSION = "TIEOUT1"
-SPECIAL = ',"\r\n'
+SPECIAL = '"\r\n'  # and the separator
 
 
 def write_delimited(header: FileHeader, rows: CountedRows, sink: BinaryIO) -> None:
@@ -47,16 +47,17 @@ def sums_text(total: Total) -> str:
 def _head(header: FileHeader) -> str:
     values = (header.acquirer, header.name, header.message_id)
     fixed = (header.sequence, header.business_date, header.created_at_text)
-    return ",".join(["FH", VERSION, *map(_quoted, values), *map(str, fixed)])
+    return ",".join(["FH", VERSION, *map(quoted, values), *map(str, fixed)])
 
 
 def _trailer(header: FileHeader, total: Total) -> str:
     return f"\nFT,{total.count},{header.business_date},{header.sequence},{sums_text(total)}\n"
 
 
-def _quoted(value: str) -> str:
+def quoted(value: str, separator: str = ",") -> str:
+    """The value, in quotes if it holds a separator, a quote or a line end (RFC 4180)."""
     doubled = value.replace('"', '""')
-    return f'"{doubled}"' if any(character in SPECIAL for character in value) else value
+    return f'"{doubled}"' if any(character in SPECIAL + separator for character in value) else value
 
 
 def _lines(batch: pa.RecordBatch, first: int) -> bytes:
@@ -65,12 +66,12 @@ def _lines(batch: pa.RecordBatch, first: int) -> bytes:
     lines = pc.binary_join_element_wise(
         "\nPD",
         pc.cast(pa.array(numbers), pa.string()),
-        _quoted_column(batch["end_to_end_id"]),
+        quoted_column(batch["end_to_end_id"]),
         batch["direction"],
         text_from_minor(batch["amount_minor"], batch["minor_unit"].to_numpy()),
         batch["currency"],
         pc.cast(batch["requested_date"], pa.string()),
-        *(_quoted_column(batch[name]) for name in TEXTS),
+        *(quoted_column(batch[name]) for name in TEXTS),
         ",",
         null_handling="replace",
         null_replacement="",
@@ -78,11 +79,11 @@ def _lines(batch: pa.RecordBatch, first: int) -> bytes:
     return text_bytes(lines)
 
 
-def _quoted_column(column: pa.Array) -> pa.Array:
-    """The values, those in quotes that hold a separator, a quote or a line end; null stays null."""
-    data = text_bytes(column)
-    if not any(character.encode() in data for character in SPECIAL):
+def quoted_column(column: pa.Array, separator: str = ",") -> pa.Array:
+    """The same for many values; null stays null."""
+    data, special = text_bytes(column), SPECIAL + separator
+    if not any(character.encode() in data for character in special):
         return column
     doubled = pc.replace_substring(column, '"', '""')
-    quoted = pc.binary_join_element_wise('"', doubled, '"', "")
-    return pc.if_else(pc.match_substring_regex(column, f"[{SPECIAL}]"), quoted, column)
+    in_quotes = pc.binary_join_element_wise('"', doubled, '"', "")
+    return pc.if_else(pc.match_substring_regex(column, f"[{special}]"), in_quotes, column)

@@ -1,76 +1,47 @@
 """Reads an outbound file back as an auditor would: its payments again from the bytes, and what the file claims of itself.
 
-It shares nothing with the writers but the names of the formats: a mistake of theirs must not hide here.
+It shares nothing with the writers but the names of the formats and their declared layouts: a mistake of theirs must not
+hide here.
 """
 
 from __future__ import annotations
 
 import csv
-import hashlib
 import os
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import date
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any
 
-from formats.trailer import minor_of_sum, sums_of
-from payments.currencies import MINOR_UNITS
+from formats.recount_columns import recount_columns
+from formats.recount_fixed import recount_fixed
+from formats.recount_pain import MESSAGES, recount_pain
+from formats.recounted import Fingerprint, Recounted, control_sum_holds
+from formats.trailer import sums_of
+from payments.config_files import DelimitedColumns, FixedWidth, Layout
 from payments.errors import Unreadable, WrongConfiguration
 
-NAMESPACE = "{urn:iso:std:iso:20022:tech:xsd:pain.001.001.09}"
+__all__ = ["PD_FIELDS", "Fingerprint", "Recounted", "control_sum_holds", "recount"]
+
 PD_FIELDS = 15
 
 
-class Fingerprint:
-    """SHA-256 over payments in their order, each by reference, direction, amount, currency and requested date."""
+def recount(format: str, path: Path, layout: Layout | None = None) -> Recounted:  # noqa: A002  (the configuration's word)
+    """Stream the file in constant memory; `layout` is the one that a format of ours without fixed fields was written by.
 
-    def __init__(self) -> None:
-        self._digest = hashlib.sha256()
-
-    def add(self, reference: str, direction: str, minor: int, currency: str, requested: str) -> None:
-        self._digest.update(f"{reference}\x1f{direction}\x1f{minor}\x1f{currency}\x1f{requested}\n".encode())
-
-    @property
-    def value(self) -> str:
-        return self._digest.hexdigest()
-
-
-@dataclass(slots=True)
-class Recounted:
-    """What the bytes hold: `sums` in minor units by `EUR/CRDT`, `stated` what the file says of itself by its own names.
-
-    `groups_off` counts groups inside the file whose own count or sum is not that of their payments.
+    Raises Unreadable, naming no value, when it is not such a file; WrongConfiguration for a format we do not write.
     """
-
-    count: int = 0
-    sums: Counter[str] = field(default_factory=Counter)
-    plain_sum: Decimal = Decimal(0)
-    fingerprint: Fingerprint = field(default_factory=Fingerprint)
-    stated: dict[str, Any] = field(default_factory=dict)
-    groups_off: int = 0
-
-    def add(self, reference: str, direction: str, amount: str, currency: str, requested: str) -> None:
-        minor = minor_of_sum(amount, MINOR_UNITS.get(currency, -1))
-        if minor is None or direction not in {"CRDT", "DBIT"} or not _is_date(requested):
-            raise Unreadable(f"payment {self.count + 1} has no exact amount, direction or date")
-        self.count += 1
-        self.sums[f"{currency}/{direction}"] += minor
-        self.plain_sum += Decimal(amount)
-        self.fingerprint.add(reference, direction, minor, currency, requested)
-
-
-def recount(format: str, path: Path) -> Recounted:  # noqa: A002  (the word that the configuration uses)
-    """Stream the file in constant memory. Raises Unreadable, naming no value, when it is not such a file."""
-    match format:
-        case "delimited":
+    match format, layout:
+        case "delimited", _:
             return _delimited(path)
-        case "pain.001.001.09":
-            return _pain001(path)
+        case "fixed_width", FixedWidth():
+            return recount_fixed(path, layout)
+        case "delimited_columns", DelimitedColumns():
+            return recount_columns(path, layout)
+        case (("fixed_width" | "delimited_columns"), _):
+            raise Unreadable(f"it is not said by which layout this file of format {format} was written")
+        case name, _ if name in MESSAGES:
+            return recount_pain(path, MESSAGES[name])
         case _:
-            raise WrongConfiguration(f"acquirer.format: {format!a} is unknown; allowed: delimited, pain.001.001.09")
+            raise WrongConfiguration(f"acquirer.format: {format!a} is unknown: it is none that Tieout writes")
 
 
 def _delimited(path: Path) -> Recounted:
@@ -109,85 +80,3 @@ def _ends_its_last_line(path: Path) -> bool:
     with path.open("rb") as file:
         file.seek(-1, os.SEEK_END)
         return file.read() == b"\n"
-
-
-def _pain001(path: Path) -> Recounted:
-    from lxml import etree
-
-    found = Recounted()
-    try:
-        with path.open("rb") as file:
-            walk = etree.iterparse(
-                file,
-                events=("end",),
-                tag=[NAMESPACE + name for name in ("GrpHdr", "ReqdExctnDt", "CdtTrfTxInf", "PmtInf")],
-                resolve_entities=False,
-                no_network=True,
-                load_dtd=False,
-                huge_tree=False,
-            )
-            _walk(found, walk)
-    except etree.XMLSyntaxError:
-        # Not chained: the library's text quotes values (I7).
-        raise Unreadable("the file is not well-formed XML") from None
-    if not found.stated:
-        raise Unreadable("the file is not a pain.001.001.09")
-    return found
-
-
-def _walk(found: Recounted, walk: Any) -> None:
-    requested, before = "", (0, Decimal(0))
-    for _, element in walk:
-        match element.tag.removeprefix(NAMESPACE):
-            case "GrpHdr":
-                found.stated = {"message id": _text(element, "MsgId"), "count": _text(element, "NbOfTxs")}
-                found.stated["control sum"] = _text(element, "CtrlSum")
-            case "ReqdExctnDt":
-                requested = _text(element, "Dt")
-            case "CdtTrfTxInf":
-                amount = element.find(f"{NAMESPACE}Amt/{NAMESPACE}InstdAmt")
-                currency, text = ("", "") if amount is None else (amount.get("Ccy", ""), amount.text or "")
-                found.add(_text(element, "PmtId", "EndToEndId"), "CRDT", text, currency, requested)
-                _forget(element)
-            case "PmtInf":
-                found.groups_off += not _group_holds(element, found, before)
-                before = (found.count, found.plain_sum)
-                _forget(element)
-
-
-def _group_holds(element: Any, found: Recounted, before: tuple[int, Decimal]) -> bool:
-    stated = _text(element, "CtrlSum")
-    sum_holds = not stated or _decimal(stated) == found.plain_sum - before[1]
-    return _text(element, "NbOfTxs") == str(found.count - before[0]) and sum_holds
-
-
-def _text(element: Any, *names: str) -> str:
-    text: str = element.findtext("/".join(NAMESPACE + name for name in names)) or ""
-    return text
-
-
-def _forget(element: Any) -> None:
-    """Free an element and its elder siblings of the same name: memory stays flat whatever the size of the file."""
-    element.clear()
-    while (elder := element.getprevious()) is not None and elder.tag == element.tag:
-        element.getparent().remove(elder)
-
-
-def _decimal(text: str) -> Decimal | None:
-    try:
-        return Decimal(text)
-    except InvalidOperation:
-        return None
-
-
-def control_sum_holds(found: Recounted) -> bool:
-    """Whether the control sum of the whole file is the plain sum of its payments; the element is optional."""
-    stated = found.stated.get("control sum")
-    return not stated or _decimal(stated) == found.plain_sum
-
-
-def _is_date(text: str) -> bool:
-    try:
-        return date.fromisoformat(text).isoformat() == text
-    except ValueError:
-        return False

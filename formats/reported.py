@@ -38,6 +38,7 @@ class Reading:
         self.original_file: str | None = None
         self.original_msg_id: str | None = None
         self.original_sequence: int | None = None
+        self.next_sequence: int | None = None  # the number that the acquirer expects of our next file
         self.original_count: int | None = None  # how many payments the acquirer says our file holds
         self.group_status: str | None = None  # of the whole file: one of stated.GROUP_STATUSES
         self.group_reason: str | None = None

@@ -7,20 +7,50 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from payments.errors import SetAside, WrongConfiguration
+from formats.recount import recount
+from formats.recount_pain import MESSAGES
+from payments.books import Total
+from payments.config_files import Layout
+from payments.errors import SetAside, Unreadable, WrongConfiguration
 
 NEXT_STEP = "Nothing of this file is sent. `tieout trace` of the file shows its payments; the plan is made again."
 
 
-def validate_file(format: str, path: Path) -> None:  # noqa: A002  (the word that the configuration uses)
-    """Stream the file in constant memory. Raises SetAside naming the line; never a value of it."""
+def validate_file(
+    format: str,  # noqa: A002  (the word that the configuration uses)
+    path: Path,
+    layout: Layout | None = None,
+    total: Total | None = None,
+) -> None:
+    """Stream the file in constant memory; a file of a declared layout must hold the payments of `total`, where given.
+
+    Raises SetAside naming the line or the payment; never a value of it.
+    """
     match format:
         case "delimited":
             _recount(path)
-        case "pain.001.001.09":
-            _check_schema(path)
+        case "fixed_width" | "delimited_columns":
+            _recount_declared(format, path, layout, total)
+        case name if name in MESSAGES:
+            _check_schema(path, name)
         case _:
-            raise WrongConfiguration(f"acquirer.format: {format!a} is unknown; allowed: delimited, pain.001.001.09")
+            raise WrongConfiguration(f"acquirer.format: {format!a} is unknown: it is none that Tieout writes")
+
+
+def _recount_declared(name: str, path: Path, layout: Layout | None, total: Total | None) -> None:
+    """Such a file need not say how many payments it holds: the plan does."""
+    try:
+        found = recount(name, path, layout)
+    except Unreadable as error:
+        raise _invalid(path, str(error)) from error
+    claimed = found.stated.get("trailer count", found.stated.get("count"))
+    if claimed is not None and claimed.lstrip("0") != str(found.count).lstrip("0"):
+        raise _invalid(path, f"it does not count the {found.count} payments that it holds")
+    if total is not None and (found.count, {k: v for k, v in found.sums.items() if v}) != (
+        total.count,
+        {k: v for k, v in total.amount_minor.items() if v},
+    ):
+        raise _invalid(path, "read back, its count or its sums are not those of the plan")
 
 
 def _recount(path: Path) -> None:
@@ -40,14 +70,14 @@ def _recount(path: Path) -> None:
         raise _invalid(path, f"line {line} is not a trailer that counts {payments} payments")
 
 
-def _check_schema(path: Path) -> None:
+def _check_schema(path: Path, name: str) -> None:
     from lxml import etree
 
     # Every element is validated; only these come to Python, to be forgotten.
     walk = etree.iterparse(
         str(path),
-        tag=("{*}CdtTrfTxInf", "{*}PmtInf"),
-        schema=_schema(),
+        tag=("{*}CdtTrfTxInf", "{*}DrctDbtTxInf", "{*}PmtInf"),
+        schema=_schema(name),
         resolve_entities=False,
         no_network=True,
         load_dtd=False,
@@ -58,7 +88,7 @@ def _check_schema(path: Path) -> None:
             _forget(element)
     except etree.XMLSyntaxError as error:
         # Not chained: the library's text quotes the offending value, which may be an account number (I7).
-        raise _invalid(path, f"line {error.lineno} breaks the schema pain.001.001.09") from None
+        raise _invalid(path, f"line {error.lineno} breaks the schema {name}") from None
 
 
 def _forget(element: Any) -> None:
@@ -68,11 +98,11 @@ def _forget(element: Any) -> None:
         del element.getparent()[0]
 
 
-@lru_cache(maxsize=1)
-def _schema() -> Any:
+@lru_cache(maxsize=4)
+def _schema(name: str) -> Any:
     from lxml import etree
 
-    text = resources.files("formats").joinpath("data", "pain.001.001.09.xsd").read_bytes()
+    text = resources.files("formats").joinpath("data", f"{name}.xsd").read_bytes()
     return etree.XMLSchema(etree.fromstring(text))
 
 

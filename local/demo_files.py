@@ -98,6 +98,7 @@ name = "legacy"
 url = "sqlite:legacy.db"
 table = "PAYMENT_JOURNAL"           # insert-only: one row per revision of a payment
 primary_key = ["PAY_NO"]            # the payment; its revision is `source_version`
+history = true                      # a changed payment is a further row
 watermark = "CHG_TS"
 watermark_type = "epoch_ms"
 zone = "{ZONE.key}"

@@ -8,12 +8,15 @@ from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from payments.config import AcquirerSection, Configuration, SourceSection
+from payments.expected_results import due_times
 from payments.ports import Transaction
 from payments.records import Firing
 from payments.states import FileState
 from reconciliation.reconcile import overdue_files
 from transfer.assembly_inputs import is_pending
 from transfer.deliver import due_files
+from transfer.forecast import alarms
+from transfer.windows import next_times
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +36,10 @@ def due_wakes(tx: Transaction, configuration: Configuration, now: datetime) -> l
     for acquirer in configuration.acquirer:
         if due_files(tx, acquirer, now):
             wakes.append(Wake("deliver", acquirer.name))
-        if tx.results.count(acquirer=acquirer.name, state="read", reconciled=False) or overdue_files(
-            tx, acquirer.name, now
+        if (
+            tx.results.count(acquirer=acquirer.name, state="read", reconciled=False)
+            or tx.sightings.count(acquirer=acquirer.name, state="complete")
+            or overdue_files(tx, acquirer.name, now)
         ):
             wakes.append(Wake("reconcile", acquirer.name))
     return wakes
@@ -45,6 +50,8 @@ def next_due(tx: Transaction, configuration: Configuration, now: datetime) -> da
     times = [at for *_, at in scheduled(tx, configuration, now)]
     for acquirer in configuration.acquirer:
         times += _ledger_times(tx, acquirer)
+        times += due_times(tx, acquirer)
+        times += next_times(acquirer, now) if acquirer.window else []
     times += _pool_times(tx, configuration)
     return min((at for at in times if at > now), default=None)
 
@@ -64,6 +71,14 @@ def mark_fired(tx: Transaction, name: str, now: datetime) -> None:
         tx.firings.add(Firing(name, now))
     else:
         tx.firings.change(known, fired_at=now)
+
+
+def new_alarms(tx: Transaction, configuration: Configuration, now: datetime) -> list[str]:
+    """Alarms about windows that nobody was told of yet; each is told once, also across restarts."""
+    found = [each for each in alarms(tx, configuration, now) if _fired(tx, each.name) is None]
+    for each in found:
+        mark_fired(tx, each.name, now)
+    return [each.text for each in found]
 
 
 def scheduled(tx: Transaction, configuration: Configuration, now: datetime) -> Iterator[tuple[str, str, str, datetime]]:

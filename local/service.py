@@ -19,7 +19,7 @@ from pathlib import Path
 from dashboard.address import forget
 from functions.topology import TOPOLOGY
 from local.page import Pauses
-from local.schedule import begin_schedules, due_wakes, mark_fired, next_due
+from local.schedule import begin_schedules, due_wakes, mark_fired, new_alarms, next_due
 from local.sweep import sweep
 from local.virtual import VirtualClock
 from payments.errors import NotAllowed, TryAgain
@@ -92,6 +92,7 @@ class Service:
         if time.monotonic() - self._swept_s > self._world.configuration.service.sweep_every_s:
             self._swept_s = time.monotonic()
             sweep(self._world)
+            self._raise_alarms()
         if self._clock is not None:
             self._quiet = not woken and not busy
             self._move(self._clock, quiet=self._quiet)
@@ -158,6 +159,13 @@ class Service:
                 with self._world.ledger.begin() as tx:
                     mark_fired(tx, each.firing, now)
         return bool(wakes)
+
+    def _raise_alarms(self) -> None:
+        """Say in the log what may miss a window, while there is time to do something about it."""
+        with self._world.ledger.begin() as tx:
+            said = new_alarms(tx, self._world.configuration, self._world.clock.now())
+        for text in said:
+            log.error("%s. `tieout acquirer NAME next` shows the figures.", text)
 
     def _busy(self) -> set[str]:
         """Queues of the topology that hold any message. Dead letters keep nobody busy."""

@@ -8,18 +8,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, field
 
-Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
-Positive = Annotated[int, Meta(ge=1)]
-NotNegative = Annotated[int, Meta(ge=0)]
-TimeOfDay = Annotated[str, Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
-Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}$")]
-Direction = Literal["CRDT", "DBIT"]
-
-
-class Section(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A table of the configuration: an unknown key in it is an error."""
+from payments.config_base import Currency, Direction, Name, NotNegative, Positive, Section, TimeOfDay
+from payments.config_drops import BucketDrop, DirectoryDrop
+from payments.config_files import DelimitedColumns, Encode, FixedWidth, Format, Layout, Split
+from payments.config_windows import Calendar, Window
+from payments.errors import WrongConfiguration
 
 
 class Stores(Section, frozen=True, kw_only=True):
@@ -83,7 +78,10 @@ class Stopped(Section, frozen=True, kw_only=True):
 
 
 class SourceSection(Section, frozen=True, kw_only=True):
-    """A legacy system. `columns` maps our names to its columns, `values` its codes to ours, per column of ours."""
+    """A legacy system. `columns` maps our names to its columns, `values` its codes to ours, per column of ours.
+
+    `history`: its table keeps several rows, the versions, of one payment. Without it a key that repeats is a wrong key.
+    """
 
     name: Name
     url: str
@@ -100,6 +98,7 @@ class SourceSection(Section, frozen=True, kw_only=True):
     sign: Literal["none", "negative_is_debit", "negative_is_credit"] = "none"
     password: str = ""
     stopped: Stopped | None = None
+    history: bool = False
     schedule: Schedule = field(default_factory=Schedule)
     rows_per_chunk_max: Annotated[int, Meta(ge=1, le=200_000)] = 50_000
     timeout_s: Positive = 30
@@ -151,6 +150,11 @@ class Sftp(Section, frozen=True, kw_only=True):
     outbox: str = "outbox"
     archive: str = ""
     rename_atomic: bool = False
+    files_in_flight: Annotated[int, Meta(ge=1, le=64)] = 32
+    bandwidth_limit_mb_s: NotNegative = 0
+    proxy: str = ""
+    require_strict_kex: bool = True
+    keepalive_s: Positive = 15
     connect_timeout_s: Positive = 15
     channel_timeout_s: Positive = 30
 
@@ -179,7 +183,13 @@ class Results(Section, frozen=True, kw_only=True):
     names: Annotated[list[str], Meta(min_length=1)] = field(default_factory=lambda: ["*"])
     ignore: list[str] = field(default_factory=lambda: ["*.tmp", "*.part", "*.filepart", ".*"])
     collect_every_s: Positive = 60
+    stable: Literal["listings", "marker"] = "listings"
     stable_listings: Annotated[int, Meta(ge=1, le=2)] = 2
+    marker: str = "{name}.ok"
+    read_once: bool = False
+    after: Literal["leave", "delete", "move"] = "leave"
+    archive: str = ""
+    acknowledged_after_s: NotNegative = 0
     due_after_s: Positive = 86_400
     bytes_max: Positive = 2_000_000_000
 
@@ -189,21 +199,61 @@ class AcquirerSection(Section, frozen=True, kw_only=True):
 
     name: Name
     zone: str = "UTC"
-    format: Literal["delimited", "pain.001.001.09"] = "delimited"
+    format: Format = "delimited"
+    fixed_width: FixedWidth | None = None
+    delimited_columns: DelimitedColumns | None = None
+    split: Split = field(default_factory=Split)
+    encode: Encode = field(default_factory=Encode)
     file_name: str = "{acquirer}_{business_date:%Y%m%d}_{sequence:06d}_{generation}.csv"
     results_list: Literal["all", "exceptions_only", "successes_only"]
     final_status: Literal["ACTC", "ACCP", "ACSP", "ACSC", "ACCC"]
     complete_when: Literal["trailer", "marker", "deadline"]
     sequence: Literal["strict", "free"]
-    sftp: Sftp
+    sftp: Sftp | None = None
+    directory: DirectoryDrop | None = None
+    s3: BucketDrop | None = None
     send_ahead_days: NotNegative = 0
     rows_per_file_max: Positive = 100_000
     sequence_first: Positive = 1
     initiating_party: str = "Tieout"
     tolerance_minor: NotNegative = 0
+    verify: Literal["size", "read_back", "hash_extension"] = "size"
     limits: Limits = field(default_factory=Limits)
     retry: Retry = field(default_factory=Retry)
     results: Results = field(default_factory=Results)
+    calendar: Calendar | None = None
+    window: list[Window] = field(default_factory=list)
+
+    @property
+    def drop(self) -> Sftp | DirectoryDrop | BucketDrop:
+        """By which way files go and results come: the one of `sftp`, `directory` and `s3` that is given."""
+        for given in (self.sftp, self.directory, self.s3):
+            if given is not None:
+                return given
+        raise WrongConfiguration(f"acquirer {self.name} has neither `sftp` nor `directory` nor `s3`")
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """References of every secret that opens the way to the acquirer."""
+        match self.drop:
+            case Sftp(key=key, password=password):
+                return tuple(filter(None, (key, password)))
+            case BucketDrop(access_key=access_key, secret_key=secret_key):
+                return tuple(filter(None, (access_key, secret_key)))
+            case _:
+                return ()
+
+    @property
+    def layout(self) -> Layout | None:
+        """The declared layout of `format`; None for a format that needs none."""
+        return {"fixed_width": self.fixed_width, "delimited_columns": self.delimited_columns}.get(self.format)
+
+    @property
+    def server(self) -> Sftp:
+        """The SFTP server, for what only such a server has. Raises WrongConfiguration when files go another way."""
+        if self.sftp is None:
+            raise WrongConfiguration(f"acquirer {self.name} is not reached by SFTP: it has no host keys and no session")
+        return self.sftp
 
 
 class ReconciliationSection(Section, frozen=True, kw_only=True):

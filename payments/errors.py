@@ -11,7 +11,7 @@
         |-- WrongConfiguration  a key of the configuration, or a secret, is wrong or missing
         |-- BooksOff            the equations of I1 or I1b do not hold
         |-- Tampered            stored bytes are not the bytes that were recorded
-        |-- HostKeyRefused      the server's host key is not one of the pinned keys
+        |-- HostKeyRefused      the server's host key is neither pinned nor staged for this time
         |-- TargetExists        a name we must not replace is taken on the server
         |-- InDoubt             a file may or may not have been placed
         `-- NotAllowed          a state or a rule forbids this act
@@ -85,9 +85,12 @@ class Tampered(AskPerson):
 
 
 class HostKeyRefused(AskPerson):
-    """The server's host key is not one of the pinned keys; no credential was sent."""
+    """The server's host key is neither pinned nor staged and approved for this time; no credential was sent."""
 
-    default_next_step = "Ask the acquirer whether its host key changed; only then correct `host_keys` of this acquirer."
+    default_next_step = (
+        "Ask the acquirer whether its host key changed; only then correct `host_keys` of this acquirer, or stage the new"
+        " key: `tieout acquirer NAME keys`."
+    )
 
 
 class TargetExists(AskPerson):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from payments.records import (
+    AcquirerProfile,
     Assembly,
     Attempt,
     Chunk,
@@ -23,6 +24,7 @@ from payments.records import (
     Run,
     Sequence_,
     Sighting,
+    StagedKey,
     Watermark,
 )
 
@@ -190,6 +192,10 @@ class Transaction(RunLedger, FileLedger, MismatchLedger, Protocol):
 
     @property
     def firings(self) -> Records[Firing]: ...
+    @property
+    def staged_keys(self) -> Records[StagedKey]: ...
+    @property
+    def profiles(self) -> Records[AcquirerProfile]: ...
     @property
     def audit(self) -> AuditLog: ...
 

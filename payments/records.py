@@ -163,7 +163,11 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """A name seen in an acquirer's outbox. States: seen, collected, oversize."""
+    """A name seen in an acquirer's outbox.
+
+    States: seen, fetching, collected, failed, gone, refused; removed, moved (put away there); of a marker: marker,
+    complete (every result of a file of ours is there), concluded (reconcile knows).
+    """
 
     acquirer: str
     name: str
@@ -247,6 +251,36 @@ class Decision:
     verified: bool
     decided_at: datetime
     detail: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class StagedKey:
+    """A host key that people accept beside the configured ones, from `valid_from` up to, not including, `valid_until`.
+
+    `line` is `type base64`, `fingerprint` its `SHA256:...`. States: proposed, approved, withdrawn.
+    """
+
+    acquirer: str
+    fingerprint: str
+    line: str
+    valid_from: datetime
+    valid_until: datetime
+    state: str
+    staged_by: str
+    staged_at: datetime
+    approved_by: str = ""
+    revision: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AcquirerProfile:
+    """What the newest probe found on the acquirer's server; `found` is a transfer.profile.CapabilityProfile as JSON."""
+
+    acquirer: str
+    probed_at: datetime
+    host_key: str
+    found: dict[str, Any]
+    revision: int = 0
 
 
 @dataclass(frozen=True, slots=True)

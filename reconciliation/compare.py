@@ -145,7 +145,7 @@ def _plan(
         compared=tuple(field for field in candidates if field not in keys),
         key_guessed=not key,
         left_sums=sum_columns(ours.columns),
-        right_sums=sum_columns(theirs.columns),
+        right_sums=sum_columns(theirs.columns, renamed),
     )
 
 

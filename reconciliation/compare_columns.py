@@ -85,10 +85,7 @@ class SumColumns:
     amount: Column
     currency: Column
     direction: Column | None
-
-    @property
-    def in_minor_units(self) -> bool:
-        return self.amount.folded == "amount_minor"
+    in_minor_units: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,14 +220,23 @@ def listed(shared: Mapping[str, Field]) -> str:
     return f"both have {', '.join(names[:30])}{', …' if len(names) > 30 else ''}"
 
 
-def sum_columns(columns: Sequence[Column]) -> SumColumns | None:
-    """`amount`, else `amount_minor`, else the first `amount*`, with `currency`; None where either is absent."""
-    by_name = {column.folded: column for column in columns}
-    amounts = [column for column in columns if column.folded.startswith("amount")]
+def sum_columns(columns: Sequence[Column], renamed: Mapping[str, str] | None = None) -> SumColumns | None:
+    """`amount`, else `amount_minor`, else the first `amount*`, with `currency`; None where either is absent.
+
+    `renamed`: our name -> the name in this file, for columns that `--map` pairs.
+    """
+    ours = {
+        their_name.strip().casefold(): our_name.strip().casefold() for our_name, their_name in (renamed or {}).items()
+    }
+    by_name = {ours.get(column.folded, column.folded): column for column in columns}
+    amounts = [column for name, column in by_name.items() if name.startswith("amount")]
     if not amounts or "currency" not in by_name:
         return None
     amount = by_name.get("amount") or by_name.get("amount_minor") or amounts[0]
-    return SumColumns(amount=amount, currency=by_name["currency"], direction=by_name.get("direction"))
+    in_minor_units = amount is by_name.get("amount_minor")
+    return SumColumns(
+        amount=amount, currency=by_name["currency"], direction=by_name.get("direction"), in_minor_units=in_minor_units
+    )
 
 
 def masked(name: str, value: str | None, *, is_key: bool) -> str | None:

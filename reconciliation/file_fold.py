@@ -25,6 +25,7 @@ from payments.totals import total_of_columns
 from reconciliation.engine import translated
 from reconciliation.matching import Matched, Terms, Told, match_file
 from reconciliation.naming import Word
+from reconciliation.result_numbers import holes
 
 OUTCOMES = ("matched", "mismatched", "awaiting")
 
@@ -52,6 +53,7 @@ class FileFold:
     word: Word
     overdue: bool
     at: datetime
+    holes: tuple[int, ...]  # numbers of result files that must have been there by now, and are not
     heard_at: datetime | None  # when a result file first named it: by then it was in the acquirer's hands
 
 
@@ -63,11 +65,17 @@ def fold_file(
     heard: Sequence[Heard],
     now: datetime,
     spool: Path,
+    *,
+    marked: bool = False,
 ) -> FileFold:
-    """Pure but for the two objects it puts: the same results and the same silence give the same bytes."""
+    """`marked`: the acquirer's marker says that every result of this file is there.
+
+    Pure but for the two objects it puts: the same results and the same silence give the same bytes.
+    """
     overdue = file.results_due_at is not None and file.results_due_at <= now
     word = max((each.word for each in heard if each.word), key=lambda each: each.weight, default=Word(""))
-    implicit = acquirer.results_list == "exceptions_only" and _set_complete(acquirer, heard, word, overdue)
+    complete = _set_complete(acquirer, heard, word, overdue=overdue, marked=marked)
+    implicit = acquirer.results_list == "exceptions_only" and complete
     closed = file.state in CLOSED_FILE_STATES or word.status == "refused"
     terms = Terms(acquirer.final_status, acquirer.tolerance_minor, implicit, overdue)
     names = (file.name, file.file_id, file.sequence)
@@ -79,7 +87,9 @@ def fold_file(
     totals = {name: _total(matched.rows, name) for name in OUTCOMES}
     key = _store(store, spool, file, matched.rows, set_hash([each.result for each in heard], terms))
     heard_at = min((each.result.collected_at for each in heard), default=None)
-    return FileFold(file, matched, totals, key, word, overdue, now, heard_at)
+    numbered = acquirer.results.format == "delimited" and (overdue or marked)
+    missing = holes(store, [each.result for each in heard]) if numbered else ()
+    return FileFold(file, matched, totals, key, word, overdue, now, missing, heard_at)
 
 
 def expected_of(file: OutboundFile) -> str:
@@ -94,12 +104,16 @@ def _told(store: ObjectStore, stack: ExitStack, heard: Heard) -> Told:
     return Told(result.sha256, reported, rivals)
 
 
-def _set_complete(acquirer: AcquirerSection, heard: Sequence[Heard], word: Word, overdue: bool) -> bool:
+def _set_complete(
+    acquirer: AcquirerSection, heard: Sequence[Heard], word: Word, *, overdue: bool, marked: bool
+) -> bool:
     """Whether silence may be read as success: the file was accepted, and no further exception can be on its way."""
     if word.status not in {"accepted", "partial"}:
         return False
-    if acquirer.complete_when != "trailer":
-        # No marker is known to be collected yet: until then only the deadline says that nothing more can come (I6).
+    if acquirer.complete_when == "marker":
+        # Without its marker a set is never complete: a deadline that passes proves nothing then (I6).
+        return marked
+    if acquirer.complete_when == "deadline":
         return overdue
     # A trailer belongs to a list of payments: a word on the whole file alone, whichever it is, is none.
     return any(each.word is None or each.result.events for each in heard)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 from payments.config import AcquirerSection
+from payments.due_times import results_due
 from payments.keys import file_chain
 from payments.ports import Transaction
 from payments.records import Mismatch, OutboundFile
@@ -19,6 +19,7 @@ from payments.states import (
     check_file_transition,
 )
 from reconciliation.differences import compare, of_file, refused
+from reconciliation.file_alarms import numbers_missing
 from reconciliation.file_fold import FileFold, state_of
 
 SOURCE_KINDS = (str(MismatchKind.CHANGED_AFTER_SEALED), str(MismatchKind.RECALL_NEEDED))
@@ -63,7 +64,7 @@ def _evidence(tx: Transaction, fold: FileFold, acquirer: AcquirerSection) -> Out
         return file
     if file.state in {FileState.DELIVERING, FileState.IN_DOUBT}:
         check_file_transition(file.name, FileState(file.state), FileState.DELIVERED)
-        due = fold.heard_at + timedelta(seconds=acquirer.results.due_after_s)
+        due = results_due(acquirer, fold.heard_at)
         tx.audit.append(file_chain(file.file_id), "delivered", {"verified_by": "the acquirer names it"})
         return tx.files.change(
             file, state=str(FileState.DELIVERED), delivered_at=fold.heard_at, results_due_at=due, note=""
@@ -108,6 +109,7 @@ def _wanted(fold: FileFold, file: OutboundFile) -> list[Mismatch]:
         found = [each for each in found if each.kind in BESIDE_THE_ROW_KINDS]
     if file.state == FileState.REFUSED:
         found.append(refused(file, fold.word.reason, fold.at))
+    found += numbers_missing(file, fold.holes, fold.at)
     return found
 
 

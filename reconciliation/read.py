@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import tempfile
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from formats.reading import Reading, read_result
-from payments.config import Configuration
+from payments.config import AcquirerSection, Configuration
 from payments.errors import Busy, SetAside, Unreadable
 from payments.hashing import sha256_of
 from payments.keys import day_chain, mismatch_id, reported_key
@@ -20,6 +20,7 @@ from payments.ports import Clock, Ledger, ObjectStore, Transaction
 from payments.records import Mismatch, ResultFile
 from payments.states import OPEN_MISMATCH_STATES, MismatchKind, MismatchState
 from payments.tables import REPORTED
+from reconciliation.file_alarms import Numbers, compare_numbers, name_used_again
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,10 @@ def read(ports: ReadPorts, key: str) -> ResultFile | None:
         stored = ports.store.put_file(reported_key(acquirer_name, day, digest), target)
         lines = _lines(path) if fatal else 0
     with ports.ledger.begin() as tx:
-        return _record(tx, ports, result, reading, fatal, stored.sha256, lines)
+        changed = _record(tx, ports, result, reading, fatal, stored.sha256, lines)
+        if reading is not None and changed.state == "read":
+            _look_at_file(tx, acquirer, changed, reading, ports.clock.now())
+        return changed
 
 
 def parse_result_key(key: str) -> tuple[str, date, str]:
@@ -140,6 +144,16 @@ def _record(
     else:
         _close_earlier(tx, changed, ports)
     return changed
+
+
+def _look_at_file(
+    tx: Transaction, acquirer: AcquirerSection, result: ResultFile, reading: Reading, now: datetime
+) -> None:
+    """What a file that was read says beside its lines."""
+    name_used_again(tx, result, now)
+    if reading.original_sequence and reading.next_sequence is not None and reading.group_status is not None:
+        said = Numbers(reading.original_sequence, reading.next_sequence, reading.group_status == "RJCT")
+        compare_numbers(tx, result, said, now, strict=acquirer.sequence == "strict")
 
 
 def _kind(fatal: str) -> MismatchKind:

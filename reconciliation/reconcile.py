@@ -16,6 +16,7 @@ from payments.config import AcquirerSection
 from payments.errors import AskPerson
 from payments.keys import day_chain, reported_key
 from payments.leasing import TTL, drain
+from payments.markers import named_by
 from payments.ports import Clock, Lease, Ledger, ObjectStore, Transaction
 from payments.records import OutboundFile, ResultBooks, ResultFile
 from payments.states import FileState, MismatchKind
@@ -23,6 +24,7 @@ from reconciliation.differences import of_lost
 from reconciliation.engine import open_engine, translated
 from reconciliation.file_fold import FileFold, Heard, fold_file
 from reconciliation.file_record import record_fold
+from reconciliation.markers import is_marked
 from reconciliation.naming import Named, find_names, had_left
 
 EVER_LEFT = tuple(str(state) for state in FileState if state not in {FileState.PLANNED, FileState.CANCELLED})
@@ -60,7 +62,11 @@ def _is_pending(tx: Transaction, acquirer: str, now: datetime) -> bool:
         acquirer=acquirer, state="fetching"
     ):
         return False
-    return bool(tx.results.count(acquirer=acquirer, state="read", reconciled=False) or overdue_files(tx, acquirer, now))
+    return bool(
+        tx.results.count(acquirer=acquirer, state="read", reconciled=False)
+        or tx.sightings.count(acquirer=acquirer, state="complete")
+        or overdue_files(tx, acquirer, now)
+    )
 
 
 def overdue_files(tx: Transaction, acquirer: str, now: datetime) -> list[OutboundFile]:
@@ -80,6 +86,9 @@ def _pass(ports: ReconcilePorts, lease: Lease) -> bool:
         fresh = tx.results.find(acquirer=name, state="read", reconciled=False)
         left = tx.files.find(acquirer=name, state=EVER_LEFT)
         touched = {file.file_id for file in overdue_files(tx, name, now)}
+        markers = tx.sightings.find(acquirer=name, state="complete")
+        marked = {named_by(ports.acquirer, each.name) for each in markers}
+        touched |= {file.file_id for file in left if file.name in marked}
     by_id = {file.file_id: file for file in left}
     failures = _Failures()
     with open_engine(ports.spool, memory_limit_mb=ports.memory_limit_mb // ENGINE_PART) as engine:
@@ -100,6 +109,8 @@ def _pass(ports: ReconcilePorts, lease: Lease) -> bool:
     with ports.ledger.begin() as tx:
         for result in fresh:
             _conclude(tx, result, names.of(result))
+        for marker in markers:
+            tx.sightings.change(marker, state="concluded")
     return True
 
 
@@ -176,5 +187,6 @@ def _fold(ports: ReconcilePorts, engine: Any, file: OutboundFile, names: _Names,
         current = tx.files.get(file.file_id) or file
         books = tx.result_books.find(acquirer=file.acquirer, file_id=file.file_id)
         found = [tx.results.get(file.acquirer, each.sha256) for each in books]
+        marked = is_marked(tx, ports.acquirer, current)
     heard = [names.heard(each, file) for each in found if each is not None and each.state == "read"]
-    return fold_file(engine, ports.store, ports.acquirer, current, heard, now, ports.spool)
+    return fold_file(engine, ports.store, ports.acquirer, current, heard, now, ports.spool, marked=marked)

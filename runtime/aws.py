@@ -31,8 +31,11 @@ def credentials_in_environment() -> bool:
     return any(os.environ.get(name) for name in OWN_CREDENTIALS)
 
 
-def client(service: str, *, endpoint: str = "", in_region: str = "") -> Any:
-    """A boto3 client: 5 s to connect, 30 s to read, at most 4 attempts. Raises WrongConfiguration."""
+def client(service: str, *, endpoint: str = "", in_region: str = "", keys: tuple[str, str] | None = None) -> Any:
+    """A boto3 client: 5 s to connect, 30 s to read, at most 4 attempts. Raises WrongConfiguration.
+
+    `keys` are access key and secret key of somebody else's account; None: the credentials of this process.
+    """
     import boto3
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError
@@ -45,7 +48,8 @@ def client(service: str, *, endpoint: str = "", in_region: str = "") -> Any:
         s3={"addressing_style": "path" if endpoint else "auto"},
     )
     try:
-        return boto3.session.Session().client(
+        access_key, secret_key = keys or (None, None)
+        return boto3.session.Session(aws_access_key_id=access_key, aws_secret_access_key=secret_key).client(
             service, region_name=in_region or region() or None, endpoint_url=endpoint or None, config=config
         )
     except (BotoCoreError, ValueError) as error:

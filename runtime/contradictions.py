@@ -8,8 +8,11 @@ from datetime import date, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from curation.our_columns import MATCHED_COLUMNS, OUR_COLUMNS, TEXT_COLUMNS
-from payments.config import AcquirerSection, Configuration, Curation, SourceSection
+from formats.layout_rules import layout_problems
+from payments.config import AcquirerSection, Configuration, Curation, Results, SourceSection
+from payments.config_drops import BucketDrop
 from payments.errors import WrongConfiguration
+from runtime.contradictions_windows import window_contradictions
 from transfer.file_names import ALLOWED, file_name
 
 Contradiction = tuple[str, object, str]
@@ -18,6 +21,9 @@ Contradiction = tuple[str, object, str]
 NOT_SHOWN = "a value that is not shown"
 SECRET_FORMS = "a reference: env:NAME, file:PATH or aws-secret:ARN"  # noqa: S105  (how a secret is referred to)
 REFERENCE = re.compile(r"(env|file|aws-secret):.+", re.DOTALL)
+FOLDER = re.compile(r"(?!\.{1,2}(/|$))[^/\\\0]+(/(?!\.{1,2}(/|$))[^/\\\0]+)*")
+BUCKET_URL = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^?#\s]*)?")
+PROXY_URL = re.compile(r"http://[^/@\s:]+:[0-9]{1,5}/?|http://\[[0-9a-fA-F:]+\]:[0-9]{1,5}/?")
 MONEY_KEY = re.compile(r"[A-Z]{3}(/(CRDT|DBIT))?")
 NEEDED = ("amount", "currency", "direction", "requested_date")
 
@@ -85,14 +91,72 @@ def _acquirer(acquirer: AcquirerSection) -> Iterator[Contradiction]:
         file_name(acquirer, date(2026, 3, 2), acquirer.sequence_first, 1)
     except WrongConfiguration:
         yield "file_name", acquirer.file_name[:200], ALLOWED
-    if not acquirer.sftp.key and not acquirer.sftp.password:
-        yield "sftp", "neither key nor password", "key or password, by reference"
-    yield from _secret("sftp.key", acquirer.sftp.key)
-    yield from _secret("sftp.password", acquirer.sftp.password)
+    yield from _way(acquirer)
+    yield from window_contradictions(acquirer)
+    yield from layout_problems(acquirer)
+    yield from _pgp(acquirer)
+    yield from _results(acquirer.results)
     for key in acquirer.limits.amount_minor:
         if not MONEY_KEY.fullmatch(key):
             # Under a key that no sum has, the limit would hold nothing.
             yield "limits.amount_minor", key, "a currency, or currency and direction: EUR, EUR/CRDT, EUR/DBIT"
+
+
+def _way(acquirer: AcquirerSection) -> Iterator[Contradiction]:
+    """Files go one way: two at once could place one twice."""
+    sftp, directory, bucket = acquirer.sftp, acquirer.directory, acquirer.s3
+    ways = [name for name, given in (("sftp", sftp), ("directory", directory), ("s3", bucket)) if given is not None]
+    if len(ways) != 1:
+        yield "sftp", " and ".join(ways) or "no way to the acquirer", "exactly one of sftp, directory and s3"
+        return
+    if sftp is None and acquirer.verify == "hash_extension":
+        yield "verify", acquirer.verify, "size and read_back, where files do not go by SFTP"
+    if sftp is not None:
+        if sftp.proxy and not PROXY_URL.fullmatch(sftp.proxy):
+            yield "sftp.proxy", NOT_SHOWN, "http://host:port"
+        if not sftp.key and not sftp.password:
+            yield "sftp", "neither key nor password", "key or password, by reference"
+        yield from _secret("sftp.key", sftp.key)
+        yield from _secret("sftp.password", sftp.password)
+    if directory is not None and not directory.path.startswith("/"):
+        yield "directory.path", directory.path[:200], "an absolute path, where the share is mounted"
+    if bucket is not None:
+        yield from _bucket(bucket)
+    if directory is not None and acquirer.verify == "hash_extension":
+        yield "verify", acquirer.verify, "size, read_back: a directory has no hash extension"
+    if bucket is not None and acquirer.verify != "size":
+        # Before the put there is nothing to read back, and a receipt must not claim it.
+        yield "verify", acquirer.verify, "size: a bucket compares a checksum itself when it takes the file"
+    for key in ("inbox", "outbox", "archive"):
+        value = getattr(acquirer.drop, key)
+        if sftp is None and not (FOLDER.fullmatch(value) or (value == "" and key == "archive")):
+            yield f"{ways[0]}.{key}", value[:200], "a folder below the way's own root, like inbox or from/tieout"
+
+
+def _bucket(bucket: BucketDrop) -> Iterator[Contradiction]:
+    if not BUCKET_URL.fullmatch(bucket.url):
+        yield "s3.url", bucket.url.partition(":")[0][:20], "s3://bucket/prefix"
+    if bool(bucket.access_key) != bool(bucket.secret_key):
+        yield "s3", "one of access_key and secret_key", "both, or none"
+    yield from _secret("s3.access_key", bucket.access_key)
+    yield from _secret("s3.secret_key", bucket.secret_key)
+
+
+def _pgp(acquirer: AcquirerSection) -> Iterator[Contradiction]:
+    pgp = acquirer.encode.pgp
+    for reference in pgp.secrets if pgp else ():
+        yield from _secret("encode.pgp", reference)
+    if pgp and pgp.passphrase and not pgp.sign_key:
+        yield "encode.pgp.passphrase", NOT_SHOWN, "only the passphrase of a sign_key"
+
+
+def _results(results: Results) -> Iterator[Contradiction]:
+    if results.marker.count("{name}") != 1 or results.marker == "{name}" or "/" in results.marker:
+        yield "results.marker", results.marker[:200], "a name with {name} in it once, and something around it"
+    if (results.after == "move") != bool(results.archive):
+        yield "results.archive", results.archive[:200], 'a folder when after = "move", else nothing'
+    if results.after == "move" and not FOLDER.fullmatch(results.archive):
+        yield "results.archive", results.archive[:200], "a folder of the acquirer, like outbox/taken"
 
 
 def _curation(configuration: Configuration) -> Iterator[Contradiction]:

@@ -19,7 +19,7 @@ from runtime.contradictions import contradictions
 SIZE_MAX = 1_000_000
 KEY_HINT = "docs/settings.md describes every key."
 FIND_HINT = "Give --config FILE, set TIEOUT_CONFIG, or try the product with `tieout demo`."
-SECRET_KEYS = frozenset({"password", "key", "url"})
+SECRET_KEYS = frozenset({"password", "key", "url", "access_key", "secret_key"})
 """What stands under these keys is never shown: it may be a secret written where only its reference belongs."""
 
 

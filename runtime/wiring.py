@@ -13,7 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from payments.config import AcquirerSection, Configuration, SourceSection
+from payments.config import AcquirerSection, Configuration, Sftp, SourceSection
+from payments.config_drops import BucketDrop, DirectoryDrop
 from payments.errors import SetAside, WrongConfiguration
 from payments.ports import Clock, ObjectStore, Queue, RemoteDrop, Source
 from runtime.ledger.clock import LedgerClock, SystemClock
@@ -26,6 +27,8 @@ from runtime.settings import Settings, load
 if TYPE_CHECKING:
     from curation.curate import CuratePorts
     from payments.records import ResultFile, Run
+    from transfer.host_keys import KeyPorts
+    from transfer.profile import CapabilityProfile
 
 Emit = Callable[[str, int], None]
 
@@ -69,10 +72,12 @@ class World:
     def tidy(self) -> None:
         """Remove what killed processes left in the spool and in the file store's temporary folder, once it is a day old."""
         from runtime.store_file import LEFTOVER_AGE, FileStore
+        from transfer.collect_once import FOLDER as READ_ONCE
 
         oldest = time.time() - LEFTOVER_AGE.total_seconds()
         for entry in self.spool.iterdir():
-            if entry.stat().st_mtime < oldest:
+            # What a server gives once may lie only there until it is stored.
+            if entry.name != READ_ONCE and entry.stat().st_mtime < oldest:
                 shutil.rmtree(entry, ignore_errors=True)
         root = self.configuration.stores.root
         if root.startswith("file:"):
@@ -131,6 +136,16 @@ class World:
             raise SetAside(f"there is no acquirer {name!a}; configured: {known}")
         return found
 
+    def check_secrets(self) -> int:
+        """Fetch every secret that is referred to, and forget it; how many there are. Raises WrongConfiguration."""
+        found = self.configuration
+        references = [found.ledger.password, *(each.password for each in found.source)]
+        references += [text for each in found.acquirer for text in each.secrets]
+        references += [text for each in found.acquirer if each.encode.pgp for text in each.encode.pgp.secrets]
+        for reference in filter(None, references):
+            self.secrets.get(reference)
+        return len(list(filter(None, references)))
+
     # The stages, by what their handlers are told.
 
     def extract_source(self, name: str) -> Run | None:
@@ -151,7 +166,13 @@ class World:
 
         assemble(
             AssemblePorts(
-                self.ledger, self.store, self.clock, self.configuration, self.settings.config_hash, self.spool
+                self.ledger,
+                self.store,
+                self.clock,
+                self.configuration,
+                self.settings.config_hash,
+                self.spool,
+                self.secrets,
             )
         )
 
@@ -189,14 +210,51 @@ class World:
         """Opens a session with the acquirer; secrets are fetched then, not before, and kept no longer."""
 
         def connect() -> AbstractContextManager[RemoteDrop]:
+            match acquirer.drop:
+                case DirectoryDrop() as directory:
+                    from transfer.drop_directory import connect as connect_directory
+
+                    return connect_directory(directory)
+                case BucketDrop() as bucket:
+                    from runtime.drop_s3 import connect as connect_bucket
+
+                    return connect_bucket(
+                        bucket,
+                        access_key=self._password(bucket.access_key),
+                        secret_key=self._password(bucket.secret_key),
+                    )
+            from transfer.host_keys import AcceptedKeys
             from transfer.sftp import connect as connect_sftp
 
-            sftp = acquirer.sftp
-            key = self.secrets.get(sftp.key) if sftp.key else None
-            password = self.secrets.get(sftp.password) if sftp.password else None
-            return connect_sftp(sftp, key=key, password=password)
+            key, password = self._credentials(acquirer.server)
+            accepted = AcceptedKeys(self.key_ports(acquirer))
+            return connect_sftp(acquirer.server, key=key, password=password, accepted=accepted)
 
         return connect
+
+    def key_ports(self, acquirer: AcquirerSection) -> KeyPorts:
+        """What acts on the acquirer's host keys need."""
+        from transfer.host_keys import KeyPorts
+
+        return KeyPorts(self.ledger, self.clock, acquirer)
+
+    def probe(self, acquirer: AcquirerSection, directory: str) -> CapabilityProfile:
+        """Try the acquirer's server; `directory` empty: in a scratch directory in the inbox."""
+        from transfer.host_keys import AcceptedKeys
+        from transfer.probe import probe
+
+        key, password = self._credentials(acquirer.server)
+        accepted = AcceptedKeys(self.key_ports(acquirer))
+        return probe(
+            acquirer.server, key=key, password=password, accepted=accepted, clock=self.clock, directory=directory
+        )
+
+    def _credentials(self, sftp: Sftp) -> tuple[bytes | None, bytes | None]:
+        """(private key, password), as far as they are configured."""
+        return (
+            self.secrets.get(sftp.key) if sftp.key else None,
+            self.secrets.get(sftp.password) if sftp.password else None,
+        )
 
     @cached_property
     def _curate_ports(self) -> CuratePorts:

@@ -20,7 +20,9 @@ COMMANDS = (
     "mismatch",
     "reconcile",
     "file",
+    "acquirer",
     "requeue",
+    "rehearse",
     "audit",
     "config",
 )
@@ -38,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
     for name in COMMANDS:
         module = import_module(f"tieout.{name}")
         command = commands.add_parser(name, help=module.HELP, description=module.HELP)
-        if name not in {"demo", "reconcile"}:
+        if name not in {"demo", "reconcile", "rehearse"}:
             command.add_argument("--config", help="the configuration (default: $TIEOUT_CONFIG, else ./tieout.toml)")
         module.add_arguments(command)
         command.set_defaults(run=module.run)

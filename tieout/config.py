@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from payments.config import AcquirerSection, SourceSection
+    from runtime.wiring import World
 
 HELP = "check the configuration"
 
@@ -22,22 +27,72 @@ def run(args: argparse.Namespace) -> int:
     world = World.open(args.config)
     world.store  # noqa: B018  (its URL is checked, before a ledger is made)
     found = world.configuration
-    references = [found.ledger.password, *(each.password for each in found.source)]
-    references += [text for each in found.acquirer for text in (each.sftp.key, each.sftp.password)]
-    for reference in filter(None, references):
-        world.secrets.get(reference)
+    secrets = world.check_secrets()
     world.ledger  # noqa: B018  (it is reached, and its tables are made or upgraded)
+    for source in found.source:
+        _check_source(source)
     for acquirer in found.acquirer:
         file_name(acquirer, world.clock.now().date(), 1, 1)
+        _check_keys(world, acquirer)
+    warnings = [text for each in found.acquirer for text in _expiring_keys(world, each)]
     facts = {
         "configuration": world.settings.path,
         "config_hash": world.settings.config_hash,
         "sources": [each.name for each in found.source],
         "acquirers": [each.name for each in found.acquirer],
-        "secrets": len(list(filter(None, references))),
+        "secrets": secrets,
+        "warnings": warnings,
     }
     if args.json:
         print_json(facts)
     else:
         print("\n".join(f"{name}: {value}" for name, value in facts.items()) + "\nThe configuration is sound.")
     return 0
+
+
+def _check_source(source: SourceSection) -> None:
+    """What would set every row aside, or stop every extraction, with the first one. Raises WrongConfiguration."""
+    from datetime import date, datetime
+
+    from extractors.postgres_session import connection_uri
+    from payments.currencies import MINOR_UNITS
+    from payments.errors import WrongConfiguration
+
+    if not source.url.startswith("sqlite:"):
+        connection_uri(source, None)
+    sample = date(2026, 3, 2)
+    try:
+        read = datetime.strptime(sample.strftime(source.date_format), source.date_format).date()  # noqa: DTZ007  (a date)
+    except ValueError:
+        read = None
+    if read != sample:
+        raise WrongConfiguration(
+            f"source {source.name}: date_format {source.date_format!a} is not that of a date",
+            next_step="Write it like %Y-%m-%d or %d.%m.%Y.",
+        )
+    codes = {*source.values.get("currency", {}).values(), source.constants.get("currency", "EUR")}
+    if strange := sorted(codes - MINOR_UNITS.keys()):
+        raise WrongConfiguration(
+            f"source {source.name}: values.currency names {strange[0]!a}, which is no currency of ISO 4217",
+            next_step="Give codes like EUR.",
+        )
+
+
+def _check_keys(world: World, acquirer: AcquirerSection) -> None:
+    """Keys that no connection could use. Raises WrongConfiguration."""
+    from transfer.sftp_connect import pinned_keys, private_key
+
+    if acquirer.sftp is None:
+        return
+    pinned_keys(acquirer.sftp)
+    if acquirer.sftp.key:
+        private_key(world.secrets.get(acquirer.sftp.key))
+
+
+def _expiring_keys(world: World, acquirer: AcquirerSection) -> list[str]:
+    """What to say of OpenPGP keys that end soon; each is looked at, so that a secret that holds none is found now."""
+    if acquirer.encode.pgp is None:
+        return []
+    from transfer.pgp import expiring, keys_of
+
+    return expiring(acquirer.name, keys_of(acquirer.encode.pgp, world.secrets), world.clock.now())

@@ -67,9 +67,8 @@ def _say(args: argparse.Namespace, acted: Acted) -> int:
     if args.json:
         print_json({"done": acted.done, "action": args.action, **as_json(acted.file)})
     elif acted.done:
-        print(
-            f"{acted.file.name}: {args.action} done; it is {acted.file.state}{' and held' if acted.file.held else ''}"
-        )
+        state = "its payments go into the next file" if args.action == "redeliver" else f"it is {acted.file.state}"
+        print(f"{acted.file.name}: {args.action} done; {state}{' and held' if acted.file.held else ''}")
     else:
         print(f"{acted.file.name}: {args.action} proposed; it happens when a different person gives the same command")
     return 0

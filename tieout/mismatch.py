@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from payments.errors import NotAllowed
     from runtime.wiring import World
-    from tieout.show import clean, print_json
+    from tieout.show import clean, money, print_json
 
     world = World.open(args.config)
     with world.ledger.look() as tx:
@@ -33,8 +33,13 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json(shown)
     else:
+        shown |= {"detail": "; ".join(f"{name}: {value}" for name, value in found.detail.items())}
+        for side in ("expected", "reported"):
+            minor = shown.pop(f"{side}_minor")
+            shown[side] = f"{money(minor, found.currency)} {found.currency}" if minor is not None else ""
         print("\n".join(f"{name:16} {clean(str(value))}" for name, value in shown.items() if value not in ("", None)))
-        print(f"next: tieout trace {found.reference or found.payment_id}" if found.reference else "")
+        if found.reference:
+            print(f"next: tieout trace {found.reference}")
     return 0
 
 

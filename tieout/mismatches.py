@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import argparse
 from datetime import date
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from runtime.wiring import World
 
 HELP = "list the mismatches"
 
@@ -17,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--state", choices=[str(each) for each in MismatchState], metavar="STATE", help="only this state"
     )
     parser.add_argument("--date", type=date.fromisoformat, metavar="DATE", help="only this business date")
-    parser.add_argument("--file", metavar="FILE_ID", help="only this outbound file")
+    parser.add_argument("--file", metavar="FILE", help="only this outbound file, by name or file_id")
     parser.add_argument("--all", action="store_true", help="closed ones too")
     parser.add_argument("--limit", type=_count, default=50, metavar="N", help="at most so many (50; 0: all)")
     parser.add_argument("--after", metavar="ID", help="go on behind this id")
@@ -31,17 +35,32 @@ def _count(text: str) -> int:
     return number
 
 
+def _check_acquirer(world: World, name: str) -> None:
+    """A name that nobody has would find nothing, and look like good news. Raises NotAllowed."""
+    from payments.errors import NotAllowed
+
+    if world.configuration.acquirer_named(name) is None:
+        known = ", ".join(each.name for each in world.configuration.acquirer) or "none"
+        raise NotAllowed(f"there is no acquirer {name!a}", next_step=f"Configured: {known}.")
+
+
 def run(args: argparse.Namespace) -> int:
     from payments.states import OPEN_MISMATCH_STATES
     from runtime.wiring import World
     from tieout.mismatch import as_json
     from tieout.show import money, print_json, table
+    from transfer.acts import find_file
 
     where: dict[str, object] = {} if args.all else {"state": tuple(str(state) for state in OPEN_MISMATCH_STATES)}
     given = {"kind": args.kind, "acquirer": args.acquirer, "state": args.state, "business_date": args.date}
     given["file_id"] = args.file
-    where |= {name: value for name, value in given.items() if value is not None}
     world = World.open(args.config)
+    with world.ledger.look() as tx:
+        if args.acquirer is not None and not tx.mismatches.count(acquirer=args.acquirer):
+            _check_acquirer(world, args.acquirer)
+        if args.file is not None and not tx.mismatches.count(file_id=args.file):
+            given["file_id"] = find_file(tx, args.file).file_id
+    where |= {name: value for name, value in given.items() if value is not None}
     with world.ledger.look() as tx:
         found = tx.mismatches.find(order="id", limit=args.limit, after=args.after, **where)
         count = tx.mismatches.count(**where)

@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     with world.ledger.look() as tx:
         for chain in subjects.chains:
             certificate.same(
-                f"audit {chain}", "its records are whole", [], list(faults(audit_records(tx.connection, chain)))
+                f"audit {chain}", "faults among its records", [], list(faults(audit_records(tx.connection, chain)))
             )
     now = world.clock.now()
     if args.json:
@@ -76,6 +76,8 @@ def short(value: Any) -> str:
 
     match value:
         case {"count": count, "amount_minor": amounts, "unreadable": unreadable, "digest": digest}:
+            if not count:
+                return "0"
             beside = f", {unreadable:,} unreadable" if unreadable else ""
             return f"{count:,} ({sums(amounts)}{beside}) #{digest[0][:8]}"
         case dict():

@@ -21,6 +21,7 @@ def run(args: argparse.Namespace) -> int:
     configure_logging()
     world = local_world(args.config)
     world.store  # noqa: B018  (a wrong store or ledger is said now, before anything starts)
+    world.check_secrets()
     world.ledger  # noqa: B018
     service = Service(world, page=not args.no_page)
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -7,6 +7,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from payments.expected_results import Owed
     from reconciliation.statement import Statement
     from runtime.wiring import World
 
@@ -19,21 +22,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from payments.expected_results import owed
     from reconciliation.statement import statement
     from runtime.wiring import World
     from tieout.show import print_json
+    from transfer.forecast import alarms
+    from transfer.host_keys import ending
+    from transfer.stuck import stuck
 
     world = World.open(args.config)
+    now = world.clock.now()
     with world.ledger.look() as tx:
         result = statement(tx)
+        late = owed(tx, world.configuration.acquirer, now)
+        risks = [each.text for each in alarms(tx, world.configuration, now)]
+        waiting = stuck(tx)
+        risks += [text for each in world.configuration.acquirer if (text := ending(tx, each, now))]
     if args.json:
-        print_json(result.to_json())
+        print_json(
+            {**result.to_json(), "overdue": [each.to_json() for each in late], "at_risk": risks, "stuck": waiting}
+        )
     else:
-        print(report(world, result))
-    return 0 if result.ties and result.agrees else 1
+        print(report(world, result, late, risks, waiting))
+    return 0 if result.ties and result.agrees and not late and not risks and not waiting else 1
 
 
-def report(world: World, result: Statement) -> str:
+def report(
+    world: World,
+    result: Statement,
+    late: Sequence[Owed] = (),
+    risks: Sequence[str] = (),
+    waiting: Sequence[str] = (),
+) -> str:
     """The screen."""
     now = world.clock.now()
     parts = [
@@ -41,6 +61,9 @@ def report(world: World, result: Statement) -> str:
         _runs(world),
         _files(world, now),
         _mismatches(result),
+        _overdue(late),
+        _lines("AT RISK", risks),
+        _lines("STUCK", waiting),
         _dead_letters(world),
         _verdict(result),
     ]
@@ -115,6 +138,19 @@ def _mismatches(result: Statement) -> str:
     return table(("OPEN MISMATCHES", "COUNT"), rows) if rows else ""
 
 
+def _overdue(late: Sequence[Owed]) -> str:
+    """What acquirers owe us: an alarm by itself, which ends when the answer comes."""
+    from tieout.show import clean
+
+    return "\n".join(f"overdue: {clean(str(each))}" for each in late)
+
+
+def _lines(word: str, texts: Sequence[str]) -> str:
+    from tieout.show import clean
+
+    return "\n".join(f"{word}: {clean(text)}" for text in texts)
+
+
 def _dead_letters(world: World) -> str:
     """Messages that failed too often: the work they stand for waits for the sweep, or for a person."""
     from runtime.ledger.queue import DEAD, LedgerQueue
@@ -125,11 +161,24 @@ def _dead_letters(world: World) -> str:
     return f"messages given up, by stage: {counts}; the service log says why" if counts else ""
 
 
+def _so_far(result: Statement) -> str:
+    """Silence is no agreement: what was not delivered or not answered is said beside it."""
+    ahead = sum(result.terms[term].count for term in ("planned", "sealed", "in_doubt"))
+    awaiting, delivered = result.terms["awaiting"].count, result.terms["delivered"].count
+    open_ = [f"{ahead:,} payments are not delivered"] if ahead else []
+    open_ += [f"{awaiting:,} await an answer"] if awaiting else []
+    if open_:
+        return f"Nothing disagrees so far: {', '.join(open_)}."
+    if not delivered:
+        return "Nothing was delivered yet that the acquirer could disagree with."
+    return "The acquirer agrees."
+
+
 def _verdict(result: Statement) -> str:
     from tieout.show import clean, sums
 
     ties = "The books tie." if result.ties else "THE BOOKS DO NOT TIE: " + "; ".join(map(clean, result.faults))
     if result.agrees:
-        return f"{ties} The acquirer agrees."
+        return f"{ties} {_so_far(result)}"
     difference = sums(result.difference_minor) or "none in money"
     return f"{ties} The acquirer does not agree; reported minus expected: {difference}\nnext: tieout mismatches"

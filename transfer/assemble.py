@@ -17,17 +17,19 @@ from payments.config import Configuration
 from payments.errors import BooksOff
 from payments.keys import file_chain, index_key, pool_key, run_chain
 from payments.leasing import TTL, drain
-from payments.ports import Clock, Lease, Ledger, ObjectStore, Transaction
+from payments.ports import Clock, Lease, Ledger, ObjectStore, Secrets, Transaction
 from payments.records import Assembly, OutboundFile, Run, Sequence_
 from payments.states import FileState
 from transfer.after_sealing import close_of_file, record_findings
-from transfer.assembly_inputs import Inputs, gather, inputs_of_plan, is_pending, slices_of
+from transfer.assembly_inputs import Inputs, gather, inputs_of_plan, is_pending, latest_dates, slices_of, waits_of
 from transfer.candidates import Slice
-from transfer.fold import Folded, fold, latest_date
+from transfer.fold import Folded, fold
 from transfer.integrity import ChunkTampered, check_curated
-from transfer.planning import Division, Numbers, business_date, divide, number_files
+from transfer.planning import Division, Numbers, divide, number_files
 from transfer.sealing import seal
 from transfer.segments import write_segments
+from transfer.windows_firing import first_split, mark_planned, record_firings, settle_missed
+from transfer.windows_plan import plan_of_dates, plan_of_windows, reasons_move
 
 LEASE = "assemble"
 """One lease for all acquirers: a payment whose next version is routed elsewhere must meet its first assignment.
@@ -44,6 +46,7 @@ class AssemblePorts:
     configuration: Configuration
     config_hash: str
     spool: Path
+    secrets: Secrets | None = None
 
 
 def assemble(ports: AssemblePorts) -> bool:
@@ -58,23 +61,25 @@ def assemble(ports: AssemblePorts) -> bool:
 
 def _step(ports: AssemblePorts, lease: Lease) -> bool:
     """One assembly, resumed or new. False: there was nothing to do."""
+    now = ports.clock.now()
     with ports.ledger.begin() as tx:
         planned = next(iter(tx.assemblies.find(state="planned", limit=1)), None)
-        inputs = gather(tx, ports.clock.now()) if planned is None else inputs_of_plan(tx, planned)
+        settled = [settle_missed(tx, each, now) for each in ports.configuration.acquirer]
+        inputs = gather(tx, ports.configuration, now) if planned is None else inputs_of_plan(tx, planned)
     renew: Callable[[], None] = lambda: ports.ledger.leases.renew(lease, ttl=TTL)  # noqa: E731
     slices = slices_of(ports.store, inputs)
     acquirers = {each.name: each for each in ports.configuration.acquirer}
-    limits = {
-        name: latest_date(business_date(each, inputs.created_at), each.send_ahead_days)
-        for name, each in acquirers.items()
-    }
+    limits, waits = latest_dates(ports.configuration, inputs), waits_of(inputs)
     _check_objects(ports, inputs, slices, renew, planned=planned is not None)
     segments = [index_key(number) for number in range(1, inputs.ordinal)]
-    folded = fold(ports.store, slices, segments, limits, gone_back=inputs.gone_back, progress=renew)
+    folded = fold(ports.store, slices, segments, limits, gone_back=inputs.gone_back, waits=waits, progress=renew)
     division = divide(ports.store, slices, folded, acquirers)
     if planned is None:
-        if not division.drafts and not inputs.runs and not inputs.returned:
-            return False
+        if not (
+            division.drafts or inputs.runs or inputs.returned or reasons_move(ports.ledger, inputs, folded, division)
+        ):
+            with ports.ledger.begin() as tx:
+                return record_firings(tx, inputs.places, set(), now) or any(settled)
         _check(ports, inputs, division)
         planned = _commit(ports, inputs, folded, division)
     files = _planned_files(ports, planned)
@@ -91,7 +96,15 @@ def _step(ports: AssemblePorts, lease: Lease) -> bool:
         renew()
         if file.state == FileState.PLANNED:
             seal(
-                ports.ledger, ports.store, ports.spool, acquirers[file.acquirer], file, slices, division.file_of, number
+                ports.ledger,
+                ports.store,
+                ports.spool,
+                acquirers[file.acquirer],
+                file,
+                slices,
+                division.file_of,
+                number,
+                ports.secrets,
             )
     with ports.ledger.begin() as tx:
         tx.assemblies.change(planned, state="done", index_sha256=stored_index.sha256, pool_sha256=stored_pool.sha256)
@@ -141,18 +154,8 @@ def _stop(ports: AssemblePorts, inputs: Inputs, label: str, why: str) -> None:
 
 def _commit(ports: AssemblePorts, inputs: Inputs, folded: Folded, division: Division) -> Assembly:
     """One transaction: the plan, its files with numbers and dates, the runs and returned files it takes."""
-    acquirers = {each.name: each for each in ports.configuration.acquirer}
     with ports.ledger.begin() as tx:
-        files = number_files(
-            division.drafts,
-            assembly=inputs.ordinal,
-            created_at=inputs.created_at,
-            acquirers=acquirers,
-            replaced={file.file_id: file for file in inputs.returned},
-            usual={name: _usual(tx, name) for name in acquirers},
-            numbers=_numbers(tx, ports.configuration, inputs, {draft.replaces for draft in division.drafts}),
-            config_hash=ports.config_hash,
-        )
+        files = plan_files(tx, ports.configuration, inputs, division, ports.config_hash)
         _take_numbers(tx, files)
         assembly = Assembly(
             ordinal=inputs.ordinal,
@@ -163,7 +166,8 @@ def _commit(ports: AssemblePorts, inputs: Inputs, folded: Folded, division: Divi
                 "runs": [[run.source, run.ordinal] for run in inputs.runs],
                 "returned": [file.file_id for file in inputs.returned],
                 "files": [file.file_id for file in files],
-                "pool_due": {name: day.isoformat() for name, day in sorted(folded.earliest.items())},
+                "pool_due": plan_of_dates(folded),
+                **plan_of_windows(tx, inputs, division),
             },
             outcomes={name: total.to_json(digest=True) for name, total in division.outcomes.items()},
             pool=division.pool,
@@ -178,8 +182,30 @@ def _commit(ports: AssemblePorts, inputs: Inputs, folded: Folded, division: Divi
         for file in files:
             tx.files.add(file)
             tx.audit.append(file_chain(file.file_id), "planned", _claims(file))
+            if file.acquirer in inputs.places:
+                mark_planned(tx, file, inputs.places[file.acquirer], inputs.created_at)
+        record_firings(tx, inputs.places, {file.acquirer for file in files}, inputs.created_at)
         record_findings(tx, folded.findings, inputs.created_at)
     return assembly
+
+
+def plan_files(
+    tx: Transaction, configuration: Configuration, inputs: Inputs, division: Division, config_hash: str
+) -> list[OutboundFile]:
+    """The files of a plan, named and numbered as the ledger stands. Writes nothing: a dry run asks the same."""
+    acquirers = {each.name: each for each in configuration.acquirer}
+    return number_files(
+        division.drafts,
+        assembly=inputs.ordinal,
+        created_at=inputs.created_at,
+        acquirers=acquirers,
+        replaced={file.file_id: file for file in inputs.returned},
+        usual={name: _usual(tx, name) for name in acquirers},
+        numbers=_numbers(tx, configuration, inputs, {draft.replaces for draft in division.drafts}),
+        config_hash=config_hash,
+        places=inputs.places,
+        first_splits={name: first_split(tx, place) for name, place in inputs.places.items()},
+    )
 
 
 def _take_run(tx: Transaction, run: Run, ordinal: int) -> None:

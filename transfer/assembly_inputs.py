@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime
 
 import pyarrow as pa
@@ -19,6 +20,8 @@ from payments.tables import INDEX
 from transfer.candidates import Slice, located, of_run
 from transfer.fold import latest_date
 from transfer.planning import business_date
+from transfer.windows import Place, local_day
+from transfer.windows_firing import last_assembly, measured_against, missed_files, place_now
 
 RETURN_ASKED = 0
 """Value of `OutboundFile.returned_in` when a person asked for its rows and no assembly took them yet."""
@@ -35,26 +38,81 @@ class Inputs:
     returned: list[OutboundFile]
     previous_pool: Total
     gone_back: frozenset[str]  # file_id of closed files whose rows an earlier assembly took back
+    windows: Mapping[str, WindowState] = field(default_factory=dict)  # per acquirer that has any
+
+    @property
+    def places(self) -> dict[str, Place]:
+        """Per acquirer with windows the one that takes its rows now; none for those whose rows wait."""
+        return {name: state.place for name, state in self.windows.items() if state.place is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class WindowState:
+    """How the windows of one acquirer stand: rows go in `place`, or wait for the window of `business_date`.
+
+    Of a plan that is resumed `place` is not known any more: its files are.
+    """
+
+    business_date: date
+    waits: bool
+    place: Place | None = None
 
 
 def is_pending(tx: Transaction, configuration: Configuration, now: datetime) -> bool:
     """Whether an assembly has something to do: a plan to finish, a curated run, rows asked back, a pool that is due."""
     if tx.assemblies.count(state="planned") or tx.runs.count(state="curated"):
         return True
-    if tx.files.count(returned_in=RETURN_ASKED):
+    last = last_assembly(tx)
+    states = window_states(tx, configuration, now)
+    if _asked_back(tx, states):
         return True
-    last = next(iter(tx.assemblies.find(order="-ordinal", limit=1)), None)
     due = {} if last is None else last.plan["pool_due"]
-    return any(
-        date.fromisoformat(due[each.name]) <= latest_date(business_date(each, now), each.send_ahead_days)
-        for each in configuration.acquirer
-        if each.name in due
-    )
+    waiting = {} if last is None else last.plan.get("waiting", {})
+    for each in configuration.acquirer:
+        state = states.get(each.name)
+        if missed_files(tx, each, now):
+            return True
+        if state is not None and state.waits:
+            continue
+        if each.name in waiting or (state is not None and _fires(state)):
+            return True
+        day = business_date(each, now) if state is None else state.business_date
+        if each.name in due and date.fromisoformat(due[each.name]) <= latest_date(day, each.send_ahead_days):
+            return True
+    return False
 
 
-def gather(tx: Transaction, now: datetime) -> Inputs:
-    """The inputs of a new assembly."""
-    last = next(iter(tx.assemblies.find(order="-ordinal", limit=1)), None)
+def _fires(state: WindowState) -> bool:
+    """Whether a window gathered until now: it fires also when nothing waits for it."""
+    return state.place is not None and state.place.occurrence.gathers and not state.place.late
+
+
+def _asked_back(tx: Transaction, states: Mapping[str, WindowState]) -> list[OutboundFile]:
+    """Files whose rows a person asked for, but those of acquirers that take no files now."""
+    shut = {name for name, state in states.items() if state.waits}
+    return [file for file in tx.files.find(returned_in=RETURN_ASKED) if file.acquirer not in shut]
+
+
+def window_states(tx: Transaction, configuration: Configuration, now: datetime) -> dict[str, WindowState]:
+    """How the windows stand now, per acquirer that has any."""
+    last, found = last_assembly(tx), {}
+    for each in configuration.acquirer:
+        if each.window:
+            decision = place_now(tx, each, now, last)
+            place = decision if isinstance(decision, Place) else None
+            found[each.name] = WindowState(measured_against(decision, local_day(each, now)), place is None, place)
+    return found
+
+
+def gather(
+    tx: Transaction,
+    configuration: Configuration,
+    now: datetime,
+    states: Mapping[str, WindowState] | None = None,
+) -> Inputs:
+    """The inputs of a new assembly; with `states`, as if windows stood so."""
+    last = last_assembly(tx)
+    states = window_states(tx, configuration, now) if states is None else states
     ordinal = 1 if last is None else last.ordinal + 1
     runs = tx.runs.find(state="curated")
     return Inputs(
@@ -62,9 +120,10 @@ def gather(tx: Transaction, now: datetime) -> Inputs:
         created_at=now,
         runs=runs,
         chunks=_chunks(tx, runs),
-        returned=tx.files.find(returned_in=RETURN_ASKED),
+        returned=_asked_back(tx, states),
         previous_pool=Total() if last is None else last.pool,
         gone_back=_gone_back(tx, ordinal),
+        windows=states,
     )
 
 
@@ -81,7 +140,26 @@ def inputs_of_plan(tx: Transaction, assembly: Assembly) -> Inputs:
         returned=files,
         previous_pool=Total() if previous is None else previous.pool,
         gone_back=_gone_back(tx, assembly.ordinal),
+        windows={
+            name: WindowState(date.fromisoformat(state["business_date"]), state["waits"])
+            for name, state in assembly.plan.get("windows", {}).items()
+        },
     )
+
+
+def latest_dates(configuration: Configuration, inputs: Inputs) -> dict[str, date]:
+    """Per acquirer the latest requested date that may leave with this assembly, or waits for its next window."""
+    found = {}
+    for each in configuration.acquirer:
+        state = inputs.windows.get(each.name)
+        day = business_date(each, inputs.created_at) if state is None else state.business_date
+        found[each.name] = latest_date(day, each.send_ahead_days)
+    return found
+
+
+def waits_of(inputs: Inputs) -> frozenset[str]:
+    """The acquirers whose rows wait for a window."""
+    return frozenset(name for name, state in inputs.windows.items() if state.waits)
 
 
 def _gone_back(tx: Transaction, ordinal: int) -> frozenset[str]:

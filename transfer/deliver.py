@@ -16,6 +16,8 @@ from payments.leasing import TTL, drain
 from payments.ports import Clock, Lease, Ledger, ObjectStore, RemoteDrop, Transaction
 from payments.records import OutboundFile
 from payments.states import FileState
+from transfer.flight import Departure, Flight, Terms, Way
+from transfer.windows_firing import is_shut_out
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +59,7 @@ def due_files(tx: Transaction, acquirer: AcquirerSection, now: datetime) -> list
     for file in files:
         if file.state == FileState.CANCELLED and file.sequence in replaced:
             continue
-        if may_be_tried(file, now):
+        if may_be_tried(file, now) and not is_shut_out(tx, acquirer, file, now):
             due.append(file)
         elif acquirer.sequence == "strict":
             break
@@ -96,11 +98,7 @@ def _session(ports: DeliverPorts, lease: Lease) -> bool:
         return False
     try:
         with ports.connect() as drop:
-            for file in due:
-                ports.ledger.leases.renew(lease, ttl=TTL)
-                delivered = _try(ports, drop, file)
-                if not delivered and ports.acquirer.sequence == "strict":
-                    break
+            _fly(ports, drop, due, lease)
     except (Unreachable, HostKeyRefused, WrongConfiguration) as error:
         # Who lost the lease has nothing to say about files that another worker delivers now.
         ports.ledger.leases.renew(lease, ttl=TTL)
@@ -109,12 +107,25 @@ def _session(ports: DeliverPorts, lease: Lease) -> bool:
     return True
 
 
-def _try(ports: DeliverPorts, drop: RemoteDrop, file: OutboundFile) -> bool:
+def _fly(ports: DeliverPorts, drop: RemoteDrop, due: list[OutboundFile], lease: Lease) -> None:
+    def departure(file: OutboundFile) -> Departure:
+        return Departure(lambda: _try(ports, drop, file), alone=file.attempts > 0)
+
+    terms = Terms(
+        ports.ledger,
+        strict=ports.acquirer.sequence == "strict",
+        width=1 if ports.acquirer.sftp is None else ports.acquirer.sftp.files_in_flight,
+        renew=lambda: ports.ledger.leases.renew(lease, ttl=TTL),
+    )
+    Flight(drop, terms).go(map(departure, due))
+
+
+def _try(ports: DeliverPorts, drop: RemoteDrop, file: OutboundFile) -> Way:
     """One file: what goes wrong with it alone makes it wait, and never stops its neighbours. True: delivered."""
     from transfer.attempt import deliver_file
 
     try:
-        return deliver_file(ports, drop, file)
+        return (yield from deliver_file(ports, lambda: drop.host_key, file))
     except (Unreachable, HostKeyRefused):
         raise
     except Busy:

@@ -39,6 +39,8 @@ CODES: tuple[tuple[str, str], ...] = (
 )
 """Code -> (outcome, pool reason)."""
 _CODE = {pair: code for code, pair in enumerate(CODES)}
+WAIT = _CODE[(Outcome.UNASSIGNED, PoolReason.WAITING)]
+EARLY = _CODE[(Outcome.UNASSIGNED, PoolReason.FUTURE_DATED)]
 
 
 @dataclass(slots=True)
@@ -63,12 +65,14 @@ def fold(
     last_date: Mapping[str, date],
     *,
     gone_back: Collection[str] = (),
+    waits: Collection[str] = (),
     progress: Callable[[], None] = lambda: None,
 ) -> Folded:
     """Decide every row of `slices` against each other and against the index `segments` (keys, oldest first).
 
     `last_date` is, per acquirer, the latest requested date that may be sent now. `gone_back` are closed files (file_id)
-    whose rows an earlier assembly took back: having been in one of them is no assignment any more.
+    whose rows an earlier assembly took back: having been in one of them is no assignment any more. Rows of the acquirers
+    in `waits` wait for a window: `last_date` is then that of the window.
     """
     payments, references = _all_hashes(store, slices)
     progress()
@@ -84,7 +88,7 @@ def fold(
     early: list[_Early] = []
     for number, each in enumerate(slices):
         table = each.read(store, ROW_COLUMNS)
-        folded.codes.append(_alone(table, last_date))
+        folded.codes.append(_alone(table, last_date, waits))
         early.append(_early(table, folded.codes[-1]))
         mask = touching[start : start + len(table)]
         rows += _rows(table, np.flatnonzero(mask), each, number, start)
@@ -191,30 +195,30 @@ class _Early:
 
     def add_to(self, earliest: dict[str, date], codes: np.ndarray) -> None:
         """Only rows that stay in the pool for their date: others must not wake an assembly that has nothing to send."""
-        waiting = codes[self.rows] == _CODE[(Outcome.UNASSIGNED, PoolReason.FUTURE_DATED)]
+        waiting = codes[self.rows] == EARLY
         for name in np.unique(self.acquirers[waiting]):
             first = self.requested[waiting & (self.acquirers == name)].min().astype("datetime64[D]").item()
             earliest[name] = min(first, earliest.get(name, first))
 
 
 def _early(table: pa.Table, codes: np.ndarray) -> _Early:
-    rows = np.flatnonzero(codes == _CODE[(Outcome.UNASSIGNED, PoolReason.FUTURE_DATED)])
+    rows = np.flatnonzero(codes == EARLY)
     kept = table.select(["requested_date", "acquirer"]).take(pa.array(rows))
     return _Early(rows, kept["requested_date"].to_numpy(), kept["acquirer"].to_numpy(zero_copy_only=False))
 
 
-def _alone(table: pa.Table, last_date: Mapping[str, date]) -> np.ndarray:
-    """Codes by the row's own values: stopped, future dated, or to be sent."""
+def _alone(table: pa.Table, last_date: Mapping[str, date], waits: Collection[str]) -> np.ndarray:
+    """Codes by the row's own values: stopped, future dated, waiting, or to be sent."""
     codes = np.zeros(len(table), np.int16)
     requested = table["requested_date"].to_numpy()
     acquirers = table["acquirer"].to_numpy(zero_copy_only=False)
     for name in np.unique(acquirers):
         limit = np.datetime64(last_date[name]) if name in last_date else None
         mine = acquirers == name
-        if limit is None:  # an acquirer that is no longer configured: its rows wait
-            codes[mine] = _CODE[(Outcome.UNASSIGNED, PoolReason.WAITING)]
-        else:
-            codes[mine & (requested > limit)] = _CODE[(Outcome.UNASSIGNED, PoolReason.FUTURE_DATED)]
+        if limit is None or name in waits:  # also those of an acquirer that is no longer configured
+            codes[mine] = WAIT
+        if limit is not None:
+            codes[mine & (requested > limit)] = EARLY
     codes[table["stopped"].to_numpy(zero_copy_only=False)] = _CODE[(Outcome.WITHDRAWN, "")]
     return codes
 

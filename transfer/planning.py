@@ -19,8 +19,10 @@ from payments.records import OutboundFile
 from payments.states import FileState, Outcome
 from payments.totals import total_of_columns
 from transfer.candidates import Slice
-from transfer.file_names import file_name
-from transfer.fold import CODES, SEND, Folded
+from transfer.file_names import file_name, kind_of
+from transfer.fold import CODES, SEND, WAIT, Folded
+from transfer.splitting import Measures, Used, measured_columns
+from transfer.windows import Place
 
 NO_FILE = -1
 MONEY_COLUMNS = ("acquirer", "amount_minor", "currency", "direction", "row_hash")
@@ -34,6 +36,8 @@ class Draft:
     replaces: str = ""
     rows: int = 0
     total: Total = field(default_factory=Total)
+    used: Used = field(default_factory=Used)
+    held: str = ""
 
 
 @dataclass(slots=True)
@@ -45,25 +49,30 @@ class Division:
     outcomes: dict[str, Total]  # without unassigned
     pool: Total
     seen: dict[str, Total]  # by label of the slice: what was read, to be compared with what was promised
+    waiting: dict[str, int] = field(default_factory=dict)  # per acquirer: rows that wait for its window
 
 
 def divide(
     store: ObjectStore, slices: Sequence[Slice], folded: Folded, acquirers: Mapping[str, AcquirerSection]
 ) -> Division:
-    """Walk the slices in order: rows that may be sent fill files up to the acquirer's `rows_per_file_max`."""
+    """Walk the slices in order: rows that may be sent fill files up to the acquirer's limits of rows, bytes and amounts."""
     result = Division([], [], {}, Total(), {})
     open_drafts: dict[tuple[str, str], int] = {}
+    columns = tuple(dict.fromkeys((*MONEY_COLUMNS, *measured_columns(acquirers.values()))))
     for number, each in enumerate(slices):
-        table = each.read(store, MONEY_COLUMNS)
+        table = each.read(store, columns)
         codes = folded.codes[number]
         place = np.full(len(table), NO_FILE, np.int32)
         names = table["acquirer"].to_numpy(zero_copy_only=False)
         sent = np.flatnonzero(codes == SEND)
+        for name, count in zip(*np.unique(names[codes == WAIT], return_counts=True), strict=True):
+            result.waiting[str(name)] = result.waiting.get(str(name), 0) + int(count)
         for name in np.unique(names[sent]):
             mine = sent[names[sent] == name]
             groups = _groups(folded, number, mine, each)
             for group, positions in groups.items():
-                _fill(result, open_drafts, (str(name), group), positions, place, acquirers[str(name)])
+                measures = Measures(acquirers[str(name)], table, positions)
+                _fill(result, open_drafts, (str(name), group), positions, place, measures)
         result.file_of.append(place)
         _count(result, table, codes, place, each.label)
     return result
@@ -88,20 +97,28 @@ def _fill(
     group: tuple[str, str],
     positions: np.ndarray,
     place: np.ndarray,
-    acquirer: AcquirerSection,
+    measures: Measures,
 ) -> None:
-    while len(positions):
+    """Put the rows at `positions` into drafts. A replacement is one file, however its rows fall: it takes over one number."""
+    over = {} if group[1] else measures.over()
+    at = 0
+    while at < len(positions):
+        if at in over:
+            result.drafts.append(Draft(group[0], rows=1, held=over[at]))
+            place[positions[at]] = len(result.drafts) - 1
+            at += 1
+            continue
         current = open_drafts.get(group)
-        # A replacement is one file, however its rows fall: it must fit the number that it takes over.
-        room = acquirer.rows_per_file_max
-        if current is None or (not group[1] and result.drafts[current].rows >= room):
+        if current is None or (not group[1] and not measures.fit(at, result.drafts[current].used)):
             open_drafts[group] = current = len(result.drafts)
             result.drafts.append(Draft(group[0], replaces=group[1]))
         draft = result.drafts[current]
-        taken = len(positions) if group[1] else min(room - draft.rows, len(positions))
-        place[positions[:taken]] = current
+        # A payment above a limit by itself is never counted in: `fit` ends before it.
+        taken = len(positions) - at if group[1] else measures.fit(at, draft.used)
+        place[positions[at : at + taken]] = current
+        measures.add(at, taken, draft.used)
         draft.rows += taken
-        positions = positions[taken:]
+        at += taken
 
 
 def _count(result: Division, table: pa.Table, codes: np.ndarray, place: np.ndarray, label: str) -> None:
@@ -149,21 +166,30 @@ def number_files(
     usual: Mapping[str, Sequence[int]],
     numbers: Numbers,
     config_hash: str,
+    places: Mapping[str, Place] | None = None,
+    first_splits: Mapping[str, int] | None = None,
 ) -> list[OutboundFile]:
     """Records in state planned, in the order of the drafts. `usual` holds the row counts of earlier files.
 
     The replacement of a file that never left takes its number and date; a redelivery gets a new number and today's date.
+    Where an acquirer has windows, `places` says in which its files go, `first_splits` the first free ordinal there.
     """
     files = []
+    splits = dict(first_splits or {})
     for split, draft in enumerate(drafts):
         acquirer = acquirers[draft.acquirer]
         old = replaced.get(draft.replaces)
         again = old is not None and old.state == FileState.CANCELLED
-        day = old.business_date if old is not None and again else business_date(acquirer, created_at)
+        place = (places or {}).get(draft.acquirer)
+        day = old.business_date if old is not None and again else _day(acquirer, place, created_at)
         sequence = old.sequence if old is not None and again else numbers.take(draft.acquirer)
         window = old.window if old is not None else f"w{assembly:08d}"
         ordinal = old.split if old is not None else split
         generation = old.generation + 1 if old is not None else 1
+        if place is not None and not again:
+            # A window has many files: no two of them, of whatever generation, share an ordinal.
+            window, ordinal = place.occurrence.window.name, splits.get(draft.acquirer, 0)
+            splits[draft.acquirer] = ordinal + 1
         files.append(
             OutboundFile(
                 file_id=file_id(draft.acquirer, day, window, ordinal, generation),
@@ -173,7 +199,7 @@ def number_files(
                 split=ordinal,
                 generation=generation,
                 sequence=sequence,
-                name=file_name(acquirer, day, sequence, generation),
+                name=file_name(acquirer, day, sequence, generation, window=window, kind=kind_of(draft.total)),
                 format=acquirer.format,
                 state=FileState.PLANNED,
                 assembly=assembly,
@@ -181,11 +207,23 @@ def number_files(
                 config_hash=config_hash,
                 total=draft.total,
                 awaiting=draft.total,
-                held=over_limit(acquirer.limits, draft.total, usual.get(draft.acquirer, ())),
+                held=draft.held
+                or over_limit(acquirer.limits, draft.total, usual.get(draft.acquirer, ()))
+                or _late(place, held=True),
+                note=_late(place, held=False),
                 replaces=draft.replaces,
             )
         )
     return files
+
+
+def _day(acquirer: AcquirerSection, place: Place | None, at: datetime) -> date:
+    return business_date(acquirer, at) if place is None else place.occurrence.business_date
+
+
+def _late(place: Place | None, *, held: bool) -> str:
+    """Why files of this place are late: under `held` where a person must agree, else under `note`."""
+    return place.late if place is not None and place.held == held else ""
 
 
 def business_date(acquirer: AcquirerSection, at: datetime) -> date:

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from formats.grouping import grouped
 from formats.outbound import FileHeader, validate_file, write_file
 from payments.config import AcquirerSection
 from payments.errors import SetAside
 from payments.hashing import sha256_of
 from payments.keys import expected_key, file_chain, file_manifest_key, outbound_key
-from payments.ports import Ledger, ObjectStore, StoredObject
+from payments.ports import Ledger, ObjectStore, Secrets, StoredObject
 from payments.records import OutboundFile
 from payments.states import FileState, check_file_transition
 from payments.tables import EXPECTED
 from transfer.candidates import Slice
+from transfer.encoding import encode, over_bytes
 
 
 def seal(
@@ -32,25 +35,29 @@ def seal(
     slices: Sequence[Slice],
     file_of: Sequence[np.ndarray],
     number: int,
+    secrets: Secrets | None = None,
 ) -> None:
     """Write the objects of `file` (draft `number` of the division), then record it sealed.
 
-    A file that its format refuses stays planned and is held with the reason: its neighbours go on.
+    A file that its format refuses stays planned and is held with the reason: its neighbours go on. One that is larger
+    than the acquirer takes is sealed and held.
     """
     with tempfile.TemporaryDirectory(dir=spool) as folder:
         body, expected = Path(folder) / "body", Path(folder) / "expected.parquet"
         try:
             _write(store, acquirer, file, slices, file_of, number, body, expected)
-            validate_file(file.format, body)
+            validate_file(file.format, body, acquirer.layout, file.total)
+            encoded, said = encode(acquirer, file.name, body, secrets, file.created_at)
         except SetAside as error:
             _hold(ledger, file, str(error))
             return
         day = file.business_date
         stored_expected = store.put_file(expected_key(file.acquirer, day, file.file_id), expected)
-        digest, size = sha256_of(body), body.stat().st_size
-        manifest = _manifest(file, digest, size, stored_expected)
+        digest, size = sha256_of(encoded), encoded.stat().st_size
+        manifest = _manifest(file, digest, size, stored_expected, said)
         store.put(file_manifest_key(file.acquirer, day, file.file_id), manifest)
-        outbound = store.put_file(outbound_key(file.acquirer, day, file.file_id, file.name), body)
+        outbound = store.put_file(outbound_key(file.acquirer, day, file.file_id, file.name), encoded)
+        too_large = over_bytes(acquirer, body.stat().st_size)
     check_file_transition(file.name, FileState(file.state), FileState.SEALED)
     with ledger.begin() as tx:
         tx.files.change(
@@ -59,6 +66,7 @@ def seal(
             sha256=outbound.sha256,
             size=outbound.size,
             expected_sha256=stored_expected.sha256,
+            held=file.held or too_large,
         )
         tx.audit.append(file_chain(file.file_id), "sealed", {"sha256": outbound.sha256, "size": outbound.size})
 
@@ -85,7 +93,8 @@ def _write(
     )
     with body.open("wb") as sink, pq.ParquetWriter(expected, EXPECTED, compression="zstd") as writer:
         rows = _rows(store, slices, file_of, number)
-        write_file(file.format, header, _recorded(rows, file, writer), sink)
+        ordered = grouped(file.format, rows) if acquirer.split.group_payments else rows
+        write_file(file.format, header, _recorded(ordered, file, writer), sink, acquirer.layout)
 
 
 def _rows(
@@ -114,8 +123,8 @@ def _recorded(rows: Iterator[pa.Table], file: OutboundFile, writer: pq.ParquetWr
         yield table
 
 
-def _manifest(file: OutboundFile, sha256: str, size: int, expected: StoredObject) -> bytes:
-    """What we claim is in the file. Times come from the plan, never from now (I4)."""
+def _manifest(file: OutboundFile, sha256: str, size: int, expected: StoredObject, said: Mapping[str, Any]) -> bytes:
+    """What we claim is in the file. Times come from the plan, never from now (I4). `said` is how its bytes are read."""
     claims = {
         "file_id": file.file_id,
         "name": file.name,
@@ -133,6 +142,8 @@ def _manifest(file: OutboundFile, sha256: str, size: int, expected: StoredObject
         "size": size,
         "expected_sha256": expected.sha256,
         "config_hash": file.config_hash,
+        # Behind the others: an encrypted file says here that it states no hash.
+        **said,
     }
     return (json.dumps(claims, indent=1, sort_keys=True) + "\n").encode()
 

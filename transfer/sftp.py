@@ -1,5 +1,7 @@
 """The acquirer's SFTP server as a RemoteDrop: nothing counts as done that the server did not confirm by an answer.
 
+Each act is written once, in steps: alone it waits for its own answers, and with `begin` many are under way on one session.
+
     upload   create exclusively -> blocks -> fsync where offered -> close -> stat: equal size?
     rename   is the target free? -> plain rename -> (answered no) what lies where now?
 
@@ -11,43 +13,60 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from payments.config import Sftp
-from payments.errors import DeliveryFailed, NotAllowed, TargetExists, Unreachable
+from payments.errors import DeliveryFailed, NotAllowed, TargetExists, TieoutError, Unreachable
 from payments.ports import RemoteDrop, RemoteFile
-from transfer.sftp_connect import Link, opened
-from transfer.sftp_copy import Blocks, fetch, send
-from transfer.sftp_errors import on_this_machine, shown, translated
+from transfer.many_acts import Act, Ended
+from transfer.sftp_connect import Link, Pins, opened
+from transfer.sftp_copy import REQUESTS_MAX, Blocks, fetching, sending
+from transfer.sftp_errors import on_this_machine, shown, translate, translated
+from transfer.sftp_hash import hashed
+from transfer.sftp_jobs import Jobs
 from transfer.sftp_listing import plain_files, remote_file
-from transfer.sftp_wire import Attributes, Code, Kind, Refused, Wire, attributes, text
+from transfer.sftp_throttle import BYTES_PER_MB, Throttled
+from transfer.sftp_wire import Attributes, Code, Kind, Refused, Steps, Stream, Wire, attributes, finish, text
 
 DOWNLOAD_BYTES_MAX = 10_000_000_000
 
 
 @contextmanager
-def connect(settings: Sftp, *, key: bytes | None, password: bytes | None) -> Iterator[RemoteDrop]:
+def connect(
+    settings: Sftp, *, key: bytes | None, password: bytes | None, accepted: Pins | None = None
+) -> Iterator[RemoteDrop]:
     """An open session with the acquirer, closed at the end; for one thread at a time.
 
     `key` is a private key in OpenSSH or PEM form without passphrase. With both given, the password is the second factor.
-    Paths are relative to the directory in which the server starts the session.
+    `accepted` are the host keys, instead of those of the settings alone. Paths are relative to the directory in which the
+    server starts the session.
 
     Raises WrongConfiguration (a key that cannot be read), HostKeyRefused (before any credential is sent), Unreachable.
     """
-    with opened(settings, key=key, password=password) as link:
+    with opened(settings, key=key, password=password, accepted=accepted) as link:
         with translated(link.server, "start SFTP"), link.watchdog.watching():
-            wire = Wire(link.channel, link.watchdog.feed)
+            wire = Wire(_stream(settings, link), link.watchdog.feed)
             blocks = Blocks(wire)
         yield SftpDrop(link, wire, blocks)
 
 
+def _stream(settings: Sftp, link: Link) -> Stream:
+    if not settings.bandwidth_limit_mb_s:
+        return link.channel  # type: ignore[no-any-return]
+    return Throttled(link.channel, settings.bandwidth_limit_mb_s * BYTES_PER_MB)
+
+
 class SftpDrop:
-    """RemoteDrop over one SFTP session."""
+    """RemoteDrop and ManyActs over one SFTP session."""
 
     def __init__(self, link: Link, wire: Wire, blocks: Blocks) -> None:
         self._link = link
         self._wire = wire
         self._blocks = blocks
         self._host_key = link.proven_key()
+        self._jobs = Jobs(wire, link.watchdog.watching, link.channel.recv_ready)
+        self._begun: dict[int, str] = {}  # ticket -> what is done, for an error
+        self._tickets = 0
 
     @property
     def host_key(self) -> str:
@@ -55,54 +74,30 @@ class SftpDrop:
         return self._host_key
 
     def stat(self, path: str) -> RemoteFile | None:
-        with self._acting("look at", path):
-            found = self._found(Kind.STAT, path)
-        return None if found is None else remote_file(path.rpartition("/")[2], found)
+        found: RemoteFile | None = self._alone(Act("stat", (path,)))
+        return found
 
     def upload(self, local: Path, temporary: str) -> None:
         """As the port says. A name that is taken gives DeliveryFailed, for it is only a temporary one: take another.
 
         After an error the temporary file may be left behind, whole or in part.
         """
-        with (
-            on_this_machine("open a file to upload"),
-            local.open("rb") as source,
-            self._acting("upload", temporary),
-        ):
-            try:
-                size = send(self._wire, source, _bytes(temporary), self._blocks.write)
-            except Refused as refused:
-                self._explain_upload(refused, temporary)
-                raise
-            found = self._found(Kind.STAT, temporary)
-        if found is None or found.size != size:
-            there = "nothing is" if found is None else f"{found.size} bytes are"
-            raise DeliveryFailed(
-                f"{self._link.server} confirmed {size} bytes for {shown(temporary)}, but {there} there",
-                next_step="Ask the acquirer whether something changes files in the inbox before they are renamed.",
-            )
+        self._alone(Act("upload", (local, temporary)))
 
     def rename(self, temporary: str, target: str) -> None:
         """As the port says. The target is looked at first, because some servers replace it without a word."""
-        with self._acting("rename to", target):
-            if self._found(Kind.LSTAT, target) is not None:
-                raise self._target_exists(target)
-            number = self._wire.send(Kind.RENAME, text(_bytes(temporary)), text(_bytes(target)))
-            try:
-                self._wire.done(number)
-            except Refused as refused:
-                self._explain_rename(refused, temporary, target)
-                raise
+        self._alone(Act("rename", (temporary, target)))
 
     def remove(self, path: str) -> bool:
-        with self._acting("remove", path):
-            try:
-                self._wire.done(self._wire.send(Kind.REMOVE, text(_bytes(path))))
-            except Refused as refused:
-                if refused.code != Code.NO_SUCH_FILE:
-                    raise
-                return False
-        return True
+        gone: bool = self._alone(Act("remove", (path,)))
+        return gone
+
+    def download(self, path: str, local: Path, *, bytes_max: int = DOWNLOAD_BYTES_MAX) -> None:
+        """Into a new or emptied local file, which is removed again when anything fails.
+
+        Raises DeliveryFailed: not there, larger than `bytes_max`, changed while it was read.
+        """
+        self._alone(Act("download", (path, local, bytes_max)))
 
     def listing(self, directory: str) -> list[RemoteFile]:
         """As the port says; more than 100,000 entries give DeliveryFailed.
@@ -110,44 +105,133 @@ class SftpDrop:
         Names are as the server sends them, hostile ones too: check a name before it becomes a path. Only what no database
         stores, bytes outside UTF-8 and NUL, is written in hexadecimal; a file with such a name cannot be asked for.
         """
-        with self._acting("list", directory):
+        with self._acting(f"list {shown(directory)}"):
             return plain_files(self._wire, _bytes(directory))
 
-    def download(self, path: str, local: Path, *, bytes_max: int = DOWNLOAD_BYTES_MAX) -> None:
-        """Into a new or emptied local file, which is removed again when anything fails.
+    def sha256(self, path: str) -> str:
+        """Hex SHA-256 of a file, by the server's own account. Raises DeliveryFailed where it does not offer that."""
+        found: str = self._alone(Act("sha256", (path,)))
+        return found
 
-        Raises DeliveryFailed: not there, larger than `bytes_max`, changed while it was read.
-        """
+    def begin(self, act: Act) -> int:
+        self._tickets += 1
+        self._begun[self._tickets] = _words(act)
+        self._jobs.begin(self._tickets, self._proven(act))
+        return self._tickets
+
+    def ended(self, *, wait: bool) -> Ended | None:
+        ended = self._jobs.ended(wait=wait)
+        if ended is None:
+            return None
+        words, error = self._begun.pop(ended.ticket), ended.error
+        if not isinstance(error, Exception) or isinstance(error, TieoutError):
+            return ended
+        ours = translate(error, self._link.server, words)
+        ours.__cause__ = error
+        return Ended(ended.ticket, error=ours)
+
+    def _alone(self, act: Act) -> Any:
+        with self._acting(_words(act)):
+            return finish(self._steps(act))
+
+    @contextmanager
+    def _acting(self, words: str) -> Iterator[None]:
+        self._host_key = self._link.proven_key()
+        with translated(self._link.server, words), self._link.watchdog.watching():
+            yield
+
+    def _proven(self, act: Act) -> Steps[Any]:
+        # Asked inside the act, so that a link that is gone ends the act and not whoever begins it.
+        self._host_key = self._link.proven_key()
+        return (yield from self._steps(act))
+
+    def _steps(self, act: Act) -> Steps[Any]:
+        match act.verb:
+            case "stat":
+                return self._stat(*act.given)
+            case "upload":
+                return self._upload(*act.given)
+            case "rename":
+                return self._rename(*act.given)
+            case "remove":
+                return self._remove(*act.given)
+            case "download":
+                return self._download(*act.given)
+            case "sha256":
+                return hashed(self._wire, _bytes(*act.given))
+
+    def _stat(self, path: str) -> Steps[RemoteFile | None]:
+        found = yield from self._found(Kind.STAT, path)
+        return None if found is None else remote_file(path.rpartition("/")[2], found)
+
+    def _upload(self, local: Path, temporary: str) -> Steps[None]:
+        with on_this_machine("open a file to upload"):
+            source = local.open("rb")
+        with source:
+            try:
+                size = yield from sending(self._wire, source, _bytes(temporary), self._blocks.write, self._share)
+            except Refused as refused:
+                yield from self._explain_upload(refused, temporary)
+                raise
+        found = yield from self._found(Kind.STAT, temporary)
+        if found is None or found.size != size:
+            there = "nothing is" if found is None else f"{found.size} bytes are"
+            raise DeliveryFailed(
+                f"{self._link.server} confirmed {size} bytes for {shown(temporary)}, but {there} there",
+                next_step="Ask the acquirer whether something changes files in the inbox before they are renamed.",
+            )
+
+    def _rename(self, temporary: str, target: str) -> Steps[None]:
+        if (yield from self._found(Kind.LSTAT, target)) is not None:
+            raise self._target_exists(target)
+        number = self._wire.send(Kind.RENAME, text(_bytes(temporary)), text(_bytes(target)))
         try:
-            with (
-                on_this_machine("open a file to download into"),
-                local.open("wb") as target,
-                self._acting("download", path),
-            ):
-                size = self._size(path, bytes_max)
-                fetch(self._wire, _bytes(path), size, target, self._blocks.read)
+            yield from self._wire.confirmed(number)
+        except Refused as refused:
+            yield from self._explain_rename(refused, temporary, target)
+            raise
+
+    def _remove(self, path: str) -> Steps[bool]:
+        try:
+            yield from self._wire.confirmed(self._wire.send(Kind.REMOVE, text(_bytes(path))))
+        except Refused as refused:
+            if refused.code != Code.NO_SUCH_FILE:
+                raise
+            return False
+        return True
+
+    def _download(self, path: str, local: Path, bytes_max: int = DOWNLOAD_BYTES_MAX) -> Steps[None]:
+        try:
+            with on_this_machine("open a file to download into"):
+                target = local.open("wb")
+            try:
+                size = yield from self._size(path, bytes_max)
+                yield from fetching(self._wire, _bytes(path), size, target, self._blocks.read, self._share)
+                with on_this_machine("write a downloaded file"):
+                    target.flush()
+            finally:
+                with suppress(OSError):  # a full disk has been told already, and would be told again here
+                    target.close()
             _prove_written(local, size)
         except BaseException:
             # A part of a file must never be taken for the file, not even when we are being stopped.
             local.unlink(missing_ok=True)
             raise
 
-    @contextmanager
-    def _acting(self, verb: str, path: str) -> Iterator[None]:
-        self._host_key = self._link.proven_key()
-        with translated(self._link.server, f"{verb} {shown(path)}"), self._link.watchdog.watching():
-            yield
+    def _share(self) -> int:
+        """How many blocks of one file may be under way now, so that all files move."""
+        return max(1, REQUESTS_MAX // max(1, self._jobs.running))
 
-    def _found(self, kind: Kind, path: str) -> Attributes | None:
+    def _found(self, kind: Kind, path: str) -> Steps[Attributes | None]:
         try:
-            return attributes(self._wire.call(kind, text(_bytes(path)), expected=Kind.ATTRS))
+            return attributes((yield from self._wire.asked(kind, text(_bytes(path)), expected=Kind.ATTRS)))
         except Refused as refused:
             if refused.code == Code.NO_SUCH_FILE:
                 return None
             raise
 
-    def _size(self, path: str, bytes_max: int) -> int:
-        found = self._found(Kind.STAT, path)
+    def _size(self, path: str, bytes_max: int) -> Steps[int]:
+        found = yield from self._found(Kind.STAT, path)
         if found is None:
             raise Refused(Code.NO_SUCH_FILE)
         size = remote_file(path, found).size
@@ -158,30 +242,36 @@ class SftpDrop:
             )
         return size
 
-    def _explain_upload(self, refused: Refused, temporary: str) -> None:
+    def _explain_upload(self, refused: Refused, temporary: str) -> Steps[None]:
         """The protocol has one code for a taken name and a full disk. Raises DeliveryFailed when it is one of these."""
-        if refused.code == Code.FAILURE and self._found(Kind.LSTAT, temporary) is not None:
+        if refused.code == Code.FAILURE and (yield from self._found(Kind.LSTAT, temporary)) is not None:
             raise DeliveryFailed(
                 f"{self._link.server} did not take all of {shown(temporary)}: the name was taken, or its disk is full",
                 next_step="Remove that temporary file or take another name; ask the acquirer about disk and quota.",
             ) from refused
 
-    def _explain_rename(self, refused: Refused, temporary: str, target: str) -> None:
+    def _explain_rename(self, refused: Refused, temporary: str, target: str) -> Steps[None]:
         """A refusal proves that nothing was placed only while our temporary file is still there.
 
         Otherwise somebody took it: Unreachable, as for a lost answer. Raises TargetExists when the target is there now.
         """
-        if self._found(Kind.LSTAT, temporary) is None:
+        if (yield from self._found(Kind.LSTAT, temporary)) is None:
             raise Unreachable(
                 f"{self._link.server} answered {refused.word!r} when asked to rename to {shown(target)}, but the"
                 " temporary file is gone: the answer does not tell whether the file was placed",
                 next_step="Ask the acquirer whether the file arrived, under its name or the temporary one.",
             ) from refused
-        if self._found(Kind.LSTAT, target) is not None:
+        if (yield from self._found(Kind.LSTAT, target)) is not None:
             raise self._target_exists(target) from refused
 
     def _target_exists(self, target: str) -> TargetExists:
         return TargetExists(f"{shown(target)} exists already on {self._link.server}")
+
+
+def _words(act: Act) -> str:
+    """What an act does, for an error: it continues "when asked to"."""
+    verb = {"stat": "look at", "rename": "rename to", "sha256": "hash"}.get(act.verb, act.verb)
+    return f"{verb} {shown(act.given[1 if act.verb in {'upload', 'rename'} else 0])}"
 
 
 def _bytes(path: str) -> bytes:

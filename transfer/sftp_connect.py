@@ -17,7 +17,7 @@ import logging
 import socket
 import threading
 from base64 import b64decode, b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -25,15 +25,25 @@ from typing import Any
 from payments.config import Sftp
 from payments.errors import HostKeyRefused, WrongConfiguration
 from transfer.sftp_errors import translated
+from transfer.sftp_plug import plugged
 from transfer.sftp_watchdog import Watchdog
 from transfer.sftp_wire import Fields, ProtocolViolated
 
-KEEPALIVE_S = 15
 CLOSE_S_MAX = 5.0
 
 # Authenticated encryption first; nothing with CBC, MD5, SHA-1 or a shortened digest.
 CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes192-ctr", "aes256-ctr")
 DIGESTS = ("hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com", "hmac-sha2-256", "hmac-sha2-512")
+EXCHANGES = (
+    "mlkem768x25519-sha256",
+    "curve25519-sha256@libssh.org",
+    "ecdh-sha2-nistp256",
+    "ecdh-sha2-nistp384",
+    "ecdh-sha2-nistp521",
+    "diffie-hellman-group16-sha512",
+    "diffie-hellman-group-exchange-sha256",
+    "diffie-hellman-group14-sha256",
+)
 ALGORITHMS = {
     "ssh-ed25519": ("ssh-ed25519",),
     "ecdsa-sha2-nistp256": ("ecdsa-sha2-nistp256",),
@@ -51,12 +61,16 @@ class PinnedKey:
     blob: bytes
 
 
+Pins = Callable[[], Sequence[PinnedKey]]
+"""The host keys that are accepted at this moment."""
+
+
 @dataclass(frozen=True, slots=True)
 class Link:
     """An authenticated connection with the subsystem sftp on `channel`."""
 
     server: str
-    pins: Sequence[PinnedKey]
+    pins: Pins
     transport: Any
     channel: Any
     watchdog: Watchdog
@@ -64,22 +78,29 @@ class Link:
     def proven_key(self) -> str:
         """Fingerprint of the key that the server proved to hold. Raises HostKeyRefused.
 
-        Asked before every act, because a key exchange in the middle of a session may bring another key.
+        Asked before every act, because a key exchange in the middle of a session may bring another key, and because a
+        staged key ends at its hour.
         """
-        return _proven_key(self.server, self.transport, self.pins)
+        return _proven_key(self.server, self.transport, self.pins())
 
 
 @contextmanager
-def opened(settings: Sftp, *, key: bytes | None, password: bytes | None) -> Iterator[Link]:
-    """An open link, closed at the end. Raises WrongConfiguration, HostKeyRefused, Unreachable."""
+def opened(
+    settings: Sftp, *, key: bytes | None, password: bytes | None, accepted: Pins | None = None
+) -> Iterator[Link]:
+    """An open link, closed at the end. Raises WrongConfiguration, HostKeyRefused, Unreachable.
+
+    `accepted` are the host keys, instead of those of the settings alone.
+    """
     server = f"{settings.host}:{settings.port}"
-    pins = [pinned_key(line, at) for at, line in enumerate(settings.host_keys)]
+    accepted = accepted or (lambda: pinned_keys(settings))
+    pins = accepted()
     signer = private_key(key) if key is not None else None
     spoken = _password(password) if password is not None else None
     if signer is None and spoken is None:
         raise WrongConfiguration(f"acquirer.sftp of {server} names neither `key` nor `password`")
     with translated(server, "connect"):
-        plug = socket.create_connection((settings.host, settings.port), timeout=settings.connect_timeout_s)
+        plug = plugged(settings)
     watchdog = Watchdog(lambda: plug.shutdown(socket.SHUT_RDWR), settings.channel_timeout_s)
     transport = None
     try:
@@ -87,11 +108,13 @@ def opened(settings: Sftp, *, key: bytes | None, password: bytes | None) -> Iter
             transport = _transport(plug, settings, pins)
             _exchange_keys(transport, settings.connect_timeout_s)
         _proven_key(server, transport, pins)
+        if settings.require_strict_kex and not transport.agreed_on_strict_kex:
+            raise _not_strict(server)
         with translated(server, "log us in"):
             _authenticate(transport, settings.user, signer, spoken)
         with translated(server, "open a channel"), watchdog.watching():
             channel = _channel(transport, settings)
-        yield Link(server, pins, transport, channel, watchdog)
+        yield Link(server, accepted, transport, channel, watchdog)
     finally:
         watchdog.stop()
         _close(transport, plug)
@@ -102,20 +125,31 @@ def fingerprint(blob: bytes) -> str:
     return "SHA256:" + b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
 
 
+def pinned_keys(settings: Sftp) -> list[PinnedKey]:
+    """The host keys of the configuration, in its order. Raises WrongConfiguration."""
+    return [pinned_key(line, at) for at, line in enumerate(settings.host_keys)]
+
+
 def pinned_key(line: str, at: int) -> PinnedKey:
-    """A host key as `ssh-keyscan` and `*.pub` files write it, without the host: `type base64 [comment]`."""
+    """One of them. Raises WrongConfiguration with its place."""
+    found = public_key(line)
+    if found is None:
+        raise WrongConfiguration(
+            f"acquirer.sftp.host_keys[{at}] is no public key of a kind we know; allowed: {', '.join(ALGORITHMS)}",
+            next_step="Put the whole line of the acquirer's public host key there: `ssh-ed25519 AAAA...`.",
+        )
+    return found
+
+
+def public_key(line: str) -> PinnedKey | None:
+    """A host key as `ssh-keyscan` and `*.pub` files write it, without the host: `type base64 [comment]`. None: it is none."""
     kind, _, rest = line.strip().partition(" ")
     try:
         blob = b64decode(rest.split(" ")[0], validate=True)
         whole = Fields(blob).text() == kind.encode()
     except (binascii.Error, ProtocolViolated, ValueError):
         whole = False
-    if not whole or kind not in ALGORITHMS:
-        raise WrongConfiguration(
-            f"acquirer.sftp.host_keys[{at}] is no public key of a kind we know; allowed: {', '.join(ALGORITHMS)}",
-            next_step="Put the whole line of the acquirer's public host key there: `ssh-ed25519 AAAA...`.",
-        )
-    return PinnedKey(kind, blob)
+    return PinnedKey(kind, blob) if whole and kind in ALGORITHMS else None
 
 
 def private_key(data: bytes) -> Any:
@@ -173,6 +207,7 @@ def _transport(plug: socket.socket, settings: Sftp, pins: Sequence[PinnedKey]) -
     options = transport.get_security_options()
     options.ciphers = CIPHERS
     options.digests = DIGESTS
+    options.kex = EXCHANGES
     options.compression = ("none",)
     # In the order of the configuration, so that a server with several keys proves the one we hold.
     options.key_types = tuple(dict.fromkeys(name for pin in pins for name in ALGORITHMS[pin.kind]))
@@ -209,6 +244,13 @@ def _proven_key(server: str, transport: Any, pins: Sequence[PinnedKey]) -> str:
     return fingerprint(blob)
 
 
+def _not_strict(server: str) -> WrongConfiguration:
+    return WrongConfiguration(
+        f"{server} does not offer strict key exchange, so a stranger on the way could drop messages; no credential was sent",
+        next_step="Ask the acquirer to update its SSH server; until then `require_strict_kex = false` takes the risk.",
+    )
+
+
 def _authenticate(transport: Any, user: str, signer: Any, password: str | None) -> None:
     from paramiko import AuthenticationException
 
@@ -222,7 +264,7 @@ def _authenticate(transport: Any, user: str, signer: Any, password: str | None) 
 
 
 def _channel(transport: Any, settings: Sftp) -> Any:
-    transport.set_keepalive(KEEPALIVE_S)
+    transport.set_keepalive(settings.keepalive_s)
     channel = transport.open_session(timeout=settings.channel_timeout_s)
     channel.settimeout(settings.channel_timeout_s)
     channel.invoke_subsystem("sftp")

@@ -1,12 +1,14 @@
-"""Copies one file to or from an SFTP server with many requests under way, so that distance does not set the speed.
+"""Copies files to or from an SFTP server with many requests under way, so that distance does not set the speed.
 
-At most `REQUESTS_MAX` blocks of at most `BLOCK_BYTES` are under way: 2 MiB, whatever the size of the file.
+At most `REQUESTS_MAX` blocks of at most `BLOCK_BYTES` are under way: 2 MiB, whatever the size of the file. Files that are
+copied side by side share them; only the first block of each is never made to wait.
 """
 
 from __future__ import annotations
 
 import struct
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from typing import BinaryIO
 
@@ -23,11 +25,14 @@ from transfer.sftp_wire import (
     Kind,
     ProtocolViolated,
     Refused,
+    Steps,
     Wire,
+    finish,
     text,
 )
 
 BLOCK_BYTES = 32_768
+WRITE_BYTES = 32_000  # with its header in one SSH packet of 32 KiB; a larger one would travel as two
 REQUESTS_MAX = 64
 NO_ATTRIBUTES = struct.pack(">I", 0)
 
@@ -37,64 +42,89 @@ class Blocks:
 
     def __init__(self, wire: Wire) -> None:
         """`limits@openssh.com` answers four numbers: packet, read, write, open handles; 0 means not told."""
-        self.read = self.write = BLOCK_BYTES
+        self.read, self.write = BLOCK_BYTES, WRITE_BYTES
         if LIMITS in wire.extensions:
             with suppress(Refused):
                 fields = wire.call(Kind.EXTENDED, text(LIMITS), expected=Kind.EXTENDED_REPLY)
                 _packet, read, write = (fields.number(8) for _ in range(3))
                 self.read = min(BLOCK_BYTES, read or BLOCK_BYTES)
-                self.write = min(BLOCK_BYTES, write or BLOCK_BYTES)
+                self.write = min(WRITE_BYTES, write or WRITE_BYTES)
+
+
+def alone() -> int:
+    """The share of a file that is copied alone."""
+    return REQUESTS_MAX
 
 
 def send(wire: Wire, source: BinaryIO, path: bytes, block: int) -> int:
-    """Write all of `source` into a new file. Returns its bytes once the server confirmed every block, fsync and close.
-
-    Raises Refused, also when the name is taken, and DeliveryFailed when `source` cannot be read. A file that was begun
-    stays behind under its temporary name.
-    """
-    handle = wire.call(
-        Kind.OPEN, text(path), struct.pack(">I", WRITE | CREATE | EXCLUSIVE), NO_ATTRIBUTES, expected=Kind.HANDLE
-    ).text()
-    try:
-        size = _write(wire, source, handle, block)
-        _fsync(wire, handle)
-    except (Refused, DeliveryFailed):
-        with suppress(Refused):
-            _close(wire, handle)
-        raise
-    _close(wire, handle)
-    return size
+    """`sending`, alone."""
+    return finish(sending(wire, source, path, block))
 
 
 def fetch(wire: Wire, path: bytes, size: int, target: BinaryIO, block: int) -> None:
+    """`fetching`, alone."""
+    finish(fetching(wire, path, size, target, block))
+
+
+def sending(wire: Wire, source: BinaryIO, path: bytes, block: int, share: Callable[[], int] = alone) -> Steps[int]:
+    """Write all of `source` into a new file. Returns its bytes once the server confirmed every block, fsync and close.
+
+    `share` says how many blocks of this file may be under way now. Raises Refused, also when the name is taken, and
+    DeliveryFailed when `source` cannot be read. A file that was begun stays behind under its temporary name.
+    """
+    opening = struct.pack(">I", WRITE | CREATE | EXCLUSIVE)
+    handle = (yield from wire.asked(Kind.OPEN, text(path), opening, NO_ATTRIBUTES, expected=Kind.HANDLE)).text()
+    try:
+        size = yield from _write(wire, source, handle, block, share)
+        yield from _fsync(wire, handle)
+    except (Refused, DeliveryFailed):
+        with suppress(Refused):
+            yield from _close(wire, handle)
+        raise
+    yield from _close(wire, handle)
+    return size
+
+
+def fetching(
+    wire: Wire, path: bytes, size: int, target: BinaryIO, block: int, share: Callable[[], int] = alone
+) -> Steps[None]:
     """Read exactly `size` bytes of a file into `target`, and prove that it ends there.
 
     Raises Refused, and DeliveryFailed when the file grew or shrank since its size was asked.
     """
-    handle = wire.call(Kind.OPEN, text(path), struct.pack(">I", READ), NO_ATTRIBUTES, expected=Kind.HANDLE).text()
+    opening = struct.pack(">I", READ)
+    handle = (yield from wire.asked(Kind.OPEN, text(path), opening, NO_ATTRIBUTES, expected=Kind.HANDLE)).text()
     try:
-        _read(wire, handle, size, target, block)
-        _prove_end(wire, handle, size)
-    finally:
-        # Nothing depends on how a file that was only read is closed; a lost connection shows itself at the next act.
-        with suppress(Refused, EOFError, OSError):
-            _close(wire, handle)
+        yield from _read(wire, handle, size, target, block, share)
+        yield from _prove_end(wire, handle, size)
+    except (Refused, DeliveryFailed):
+        with suppress(Refused):
+            yield from _close(wire, handle)
+        raise
+    # Nothing depends on how a file that was only read is closed; a lost connection shows itself at the next act.
+    with suppress(Refused, EOFError, OSError):
+        yield from _close(wire, handle)
 
 
-def _write(wire: Wire, source: BinaryIO, handle: bytes, block: int) -> int:
+def _write(wire: Wire, source: BinaryIO, handle: bytes, block: int, share: Callable[[], int]) -> Steps[int]:
     under_way: deque[int] = deque()
     offset = 0
     try:
         while data := _local_block(source, block):
-            if len(under_way) == REQUESTS_MAX:
-                wire.done(under_way.popleft())
-            under_way.append(wire.send(Kind.WRITE, text(handle), struct.pack(">Q", offset), text(data)))
+            while under_way and _full(wire, len(under_way), share):
+                yield from wire.confirmed(under_way.popleft())
+            place = struct.pack(">QI", offset, len(data))
+            under_way.append(wire.send(Kind.WRITE, text(handle), place, data))
             offset += len(data)
         while under_way:
-            wire.done(under_way.popleft())
+            yield from wire.confirmed(under_way.popleft())
     finally:
         wire.forget(under_way)
     return offset
+
+
+def _full(wire: Wire, ours: int, share: Callable[[], int]) -> bool:
+    return ours >= share() or wire.under_way >= REQUESTS_MAX
 
 
 def _local_block(source: BinaryIO, block: int) -> bytes:
@@ -102,21 +132,21 @@ def _local_block(source: BinaryIO, block: int) -> bytes:
         return source.read(block)
 
 
-def _fsync(wire: Wire, handle: bytes) -> None:
+def _fsync(wire: Wire, handle: bytes) -> Steps[None]:
     if FSYNC not in wire.extensions:
         return
     try:
-        wire.done(wire.send(Kind.EXTENDED, text(FSYNC), text(handle)))
+        yield from wire.confirmed(wire.send(Kind.EXTENDED, text(FSYNC), text(handle)))
     except Refused as refused:
         if refused.code != Code.UNSUPPORTED:
             raise
 
 
-def _close(wire: Wire, handle: bytes) -> None:
-    wire.done(wire.send(Kind.CLOSE, text(handle)))
+def _close(wire: Wire, handle: bytes) -> Steps[None]:
+    yield from wire.confirmed(wire.send(Kind.CLOSE, text(handle)))
 
 
-def _read(wire: Wire, handle: bytes, size: int, target: BinaryIO, block: int) -> None:
+def _read(wire: Wire, handle: bytes, size: int, target: BinaryIO, block: int, share: Callable[[], int]) -> Steps[None]:
     under_way: deque[tuple[int, int, int]] = deque()  # request, offset, length
 
     def ask(offset: int, length: int) -> None:
@@ -126,10 +156,11 @@ def _read(wire: Wire, handle: bytes, size: int, target: BinaryIO, block: int) ->
     asked = 0
     try:
         while asked < size or under_way:
-            while asked < size and len(under_way) < REQUESTS_MAX:
+            while asked < size and not (under_way and _full(wire, len(under_way), share)):
                 ask(asked, min(block, size - asked))
                 asked += under_way[-1][2]
             number, offset, length = under_way.popleft()
+            yield number
             data = _data(wire, number, length)
             with on_this_machine("write a downloaded file"):
                 target.seek(offset)
@@ -152,9 +183,9 @@ def _data(wire: Wire, number: int, length: int) -> bytes:
     return data
 
 
-def _prove_end(wire: Wire, handle: bytes, size: int) -> None:
+def _prove_end(wire: Wire, handle: bytes, size: int) -> Steps[None]:
     try:
-        wire.call(Kind.READ, text(handle), struct.pack(">QI", size, 1), expected=Kind.DATA)
+        yield from wire.asked(Kind.READ, text(handle), struct.pack(">QI", size, 1), expected=Kind.DATA)
     except Refused as refused:
         if refused.code != Code.EOF:
             raise

@@ -21,6 +21,7 @@ class Watchdog:
         self._limit_s = limit_s
         self._changed = threading.Condition()
         self._deadline = float("inf")
+        self._wakes_at = float("-inf")  # when the thread looks again by itself
         self._stopped = False
         self.fired = False
         self._thread = threading.Thread(target=self._watch, name="sftp watchdog", daemon=True)
@@ -52,7 +53,9 @@ class Watchdog:
     def _set(self, deadline: float) -> None:
         with self._changed:
             self._deadline = deadline
-            self._changed.notify()
+            # A later deadline is found when the thread looks: to wake it for every act would cost more than the act.
+            if deadline < self._wakes_at:
+                self._changed.notify()
 
     def _watch(self) -> None:
         with self._changed:
@@ -63,4 +66,6 @@ class Watchdog:
                     with suppress(OSError):
                         self._cut()
                 else:
-                    self._changed.wait(min(left, threading.TIMEOUT_MAX))
+                    wait_s = min(left, threading.TIMEOUT_MAX)
+                    self._wakes_at = time.monotonic() + wait_s
+                    self._changed.wait(wait_s)

@@ -11,10 +11,14 @@ PROTOCOL file. We speak it ourselves because a file object that swallows a faile
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Protocol
+from typing import Protocol, TypeVar
+
+R = TypeVar("R")
+Steps = Generator[int, None, R]
+"""An act in steps: it yields the number of the request whose answer it needs next, and returns when the act is done."""
 
 VERSION = 3
 PACKET_BYTES_MAX = 1 << 20  # no server needs more for 32 KiB of data or a slice of a listing
@@ -28,7 +32,7 @@ class Kind(IntEnum):
     """The first byte of a packet."""
 
     INIT, VERSION, OPEN, CLOSE, READ, WRITE, LSTAT = range(1, 8)
-    OPENDIR, READDIR, REMOVE = range(11, 14)
+    OPENDIR, READDIR, REMOVE, MKDIR, RMDIR = range(11, 16)
     STAT, RENAME = range(17, 19)
     STATUS, HANDLE, DATA, NAME, ATTRS = range(101, 106)
     EXTENDED, EXTENDED_REPLY = range(200, 202)
@@ -127,6 +131,16 @@ def attributes(fields: Fields) -> Attributes:
     return Attributes(size, mode, modified_s)
 
 
+def finish(steps: Steps[R]) -> R:
+    """Do an act alone: each of its steps waits for its own answer."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            value: R = stop.value
+            return value
+
+
 class Wire:
     """One SFTP session. Not for two threads at once. `progress` is called for every complete answer."""
 
@@ -145,13 +159,13 @@ class Wire:
         """Send a request and return its number without waiting for the answer."""
         self._number = (self._number + 1) & 0xFFFFFFFF
         self._awaited.add(self._number)
-        self._write(kind, struct.pack(">I", self._number) + b"".join(parts))
+        self._write(kind, struct.pack(">I", self._number), *parts)
         return self._number
 
     def answer(self, number: int, expected: Kind) -> Fields:
         """The answer to a request, once. Raises Refused when it is a status instead of the kind we expect."""
         while number not in self._arrived:
-            self._receive()
+            self.receive()
         answer = self._arrived.pop(number)
         if answer.kind == expected:
             return answer.fields
@@ -167,7 +181,40 @@ class Wire:
 
     def call(self, kind: Kind, *parts: bytes, expected: Kind) -> Fields:
         """Send one request and wait for its answer."""
-        return self.answer(self.send(kind, *parts), expected)
+        return finish(self.asked(kind, *parts, expected=expected))
+
+    def asked(self, kind: Kind, *parts: bytes, expected: Kind) -> Steps[Fields]:
+        """The same in steps."""
+        number = self.send(kind, *parts)
+        yield number
+        return self.answer(number, expected)
+
+    def confirmed(self, number: int) -> Steps[None]:
+        """`done` in steps."""
+        yield number
+        self.done(number)
+
+    @property
+    def under_way(self) -> int:
+        """How many requests have no answer yet."""
+        return len(self._awaited)
+
+    def arrived(self, number: int) -> bool:
+        """Whether `answer` would not have to wait."""
+        return number in self._arrived
+
+    def receive(self) -> int:
+        """Wait for the next answer, keep it for `answer`, and return its number. Raises what the stream raises."""
+        kind, fields = self._packet()
+        number = fields.number()
+        if number not in self._awaited:
+            raise ProtocolViolated("an answer came to a request that was never sent")
+        self._awaited.discard(number)
+        if number in self._forgotten:
+            self._forgotten.discard(number)
+        else:
+            self._arrived[number] = Answer(kind, fields)
+        return number
 
     def forget(self, numbers: Iterable[int]) -> None:
         """Nobody will ask for these answers any more: they are thrown away when they come."""
@@ -186,24 +233,14 @@ class Wire:
             offered[name] = fields.text()
         return offered
 
-    def _write(self, kind: Kind, body: bytes) -> None:
-        packet = struct.pack(">IB", len(body) + 1, kind) + body
+    def _write(self, kind: Kind, *parts: bytes) -> None:
+        # Joined once: a block of a file is copied here and nowhere else on our side.
+        packet = b"".join((struct.pack(">IB", sum(map(len, parts)) + 1, kind), *parts))
         while packet:
             count = self._stream.send(packet)
             if count == 0:
                 raise EOFError
             packet = packet[count:]
-
-    def _receive(self) -> None:
-        kind, fields = self._packet()
-        number = fields.number()
-        if number not in self._awaited:
-            raise ProtocolViolated("an answer came to a request that was never sent")
-        self._awaited.discard(number)
-        if number in self._forgotten:
-            self._forgotten.discard(number)
-        else:
-            self._arrived[number] = Answer(kind, fields)
 
     def _packet(self) -> tuple[int, Fields]:
         size = int.from_bytes(self._bytes(4))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, text
@@ -19,6 +20,7 @@ STATEMENT_TIMEOUT_S = 60
 BUSY_STATES = frozenset({"40001", "40P01", "55P03", "57014"})
 """PostgreSQL's codes for what succeeds when it is tried again: serialisation, deadlock, lock, statement time-out."""
 DISK_FULL_STATE = "53100"
+REFUSED_BY_SETUP = ("authentication failed", "no password supplied", "does not exist", "no pg_hba.conf entry")
 
 
 def open_engine(url: str, *, password: str = "") -> Engine:
@@ -34,6 +36,7 @@ def open_engine(url: str, *, password: str = "") -> Engine:
 
 
 def _sqlite(path: str) -> Engine:
+    _make_private(path)
     engine = create_engine(
         URL.create("sqlite", database=path),  # not as text: a folder's name may hold any character
         connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False},
@@ -50,6 +53,14 @@ def _sqlite(path: str) -> Engine:
         cursor.close()
 
     return engine
+
+
+def _make_private(path: str) -> None:
+    """A new ledger is for its owner, and for the group where the umask lets it in; SQLite gives its side files the same rights."""
+    if path in {"", ":memory:"}:
+        return
+    with suppress(OSError):  # no folder, no right: said when the ledger is opened
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660))
 
 
 def _postgresql(url: str, password: str) -> Engine:
@@ -100,8 +111,16 @@ def _operational(engine: Engine, error: OperationalError) -> TieoutError:
         return Busy(f"{_named(engine)} is locked by another process")
     if "database or disk is full" in said or state == DISK_FULL_STATE:
         return Unreachable(f"the disk of {_named(engine)} is full", next_step="Free space; nothing was lost.")
-    if "unable to open" in said:
-        return Unreachable(f"{_named(engine)} cannot be opened", next_step="Check `ledger.url`, its folder and rights.")
+    if "unable to open" in said or "readonly" in said:
+        return Unreachable(
+            f"{_named(engine)} cannot be opened or written by this user",
+            next_step="Check `ledger.url`, its folder and rights; docs/operations.md says how several people share a ledger.",
+        )
+    if any(word in said for word in REFUSED_BY_SETUP):
+        return WrongConfiguration(
+            f"{_named(engine)} refuses user, password or database",
+            next_step="Correct `url` and `password` of `[ledger]`.",
+        )
     return Unreachable(
         f"{_named(engine)} does not answer", next_step="Check that it runs, and user and password of `[ledger]`."
     )

@@ -37,6 +37,8 @@ class SqlTransaction:
         self.mismatches = SqlRecords(connection, records.Mismatch)
         self.decisions = SqlRecords(connection, records.Decision)
         self.firings = SqlRecords(connection, records.Firing)
+        self.staged_keys = SqlRecords(connection, records.StagedKey)
+        self.profiles = SqlRecords(connection, records.AcquirerProfile)
         self.audit = SqlAuditLog(connection, clock)
 
     def replace_mismatches(self, add: Sequence[records.Mismatch], change: Sequence[records.Mismatch]) -> None:

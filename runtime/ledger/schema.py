@@ -47,6 +47,8 @@ KEYS: dict[type, tuple[str, tuple[str, ...]]] = {
     records.Mismatch: ("mismatches", ("id",)),
     records.Decision: ("decisions", ("id",)),
     records.Firing: ("firings", ("name",)),
+    records.StagedKey: ("staged_keys", ("acquirer", "fingerprint")),
+    records.AcquirerProfile: ("acquirer_profile", ("acquirer",)),
 }
 """Record type -> (table, primary key)."""
 

@@ -207,3 +207,12 @@ def test_the_virtual_clock_starts_once_and_never_goes_back(url: str) -> None:
         clock.move(later := clock_time.replace(hour=23))
     with opened(url) as engine:
         assert LedgerClock(engine).read() == (later, 2)
+
+
+def test_a_new_ledger_file_is_not_for_everybody(tmp_path: Path) -> None:
+    """Neither the file nor what SQLite keeps beside it may be read by other users of the machine."""
+    with opened(f"sqlite:{tmp_path / 'ledger.db'}") as engine:
+        upgrade(engine)
+        found = sorted(tmp_path.glob("ledger.db*"))
+        assert len(found) == 3
+        assert [path.stat().st_mode & 0o007 for path in found] == [0, 0, 0]

@@ -91,7 +91,9 @@ def test_the_statuses_of_a_payment_are_those_of_the_code() -> None:
     assert sorted(told) == sorted(STATUSES)
 
 
-@pytest.mark.parametrize("name", ["TIEOUT1", "pain.002", NAMESPACE.rpartition(":")[2]])
+@pytest.mark.parametrize(
+    "name", ["TIEOUT1", "pain.002", "pain.008.001.08", "Fixed width", "Delimited columns", NAMESPACE.rpartition(":")[2]]
+)
 def test_every_format_has_its_part(name: str) -> None:
     """Each format that is written or read has a heading of its own."""
     assert re.search(rf"^## {re.escape(name)}\b", text_of("docs/formats.md"), re.MULTILINE)

@@ -20,7 +20,7 @@ from extractors import extract as stage
 from extractors.raw_chunk import Contents
 from extractors.run_records import record_stored
 from payments.books import Total, total_of
-from payments.errors import Busy, Tampered, Unreachable
+from payments.errors import Busy, Tampered, Unreachable, WrongConfiguration
 from payments.run_closing import settle_run
 from payments.totals import digest_of
 from runtime.ledger.records import SqlRecords
@@ -353,3 +353,19 @@ def test_no_value_of_a_row_reaches_the_log(world: World, caplog: pytest.LogCaptu
     assert run.extracted.unreadable == 1
     assert "no usable watermark" in caplog.text
     assert canary not in caplog.text
+
+
+def test_a_key_that_is_too_short_stops_the_extraction(tmp_path: Path, empty_ledger: Path) -> None:
+    """Different payments must not pass for versions of one, unless the source is said to keep versions."""
+    legacy = SqliteLegacy(tmp_path, "epoch_ms")
+    legacy.insert(ROWS)
+    world = World(tmp_path / "world", legacy, empty_ledger, primary_key=["CCY"], rows_per_chunk_max=100)
+    with pytest.raises(WrongConfiguration, match="6 of 7 rows repeat the primary_key") as caught:
+        world.extract()
+    assert "history = true" in caught.value.next_step
+    assert world.objects() == {}
+    world.restart()
+    world.source = legacy.section(primary_key=["CCY"], rows_per_chunk_max=100, history=True)
+    run = world.extract()
+    assert run is not None
+    assert run.extracted.count == 7

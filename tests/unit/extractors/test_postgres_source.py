@@ -204,3 +204,13 @@ def test_the_password_is_part_of_the_address_only_when_it_is_opened() -> None:
         with pytest.raises(WrongConfiguration, match="url holds a password") as caught:
             connection_uri(section(url=url), None)
         assert "secret" not in str(caught.value)
+
+
+def test_a_host_name_that_nobody_knows_is_tried_again(tmp_path: Path) -> None:
+    """A name server may be down; nobody refused user or password."""
+    source = section(url="postgresql://reader@no-such-host.invalid/legacy")
+    with (
+        pytest.raises(Unreachable, match="host name is not known"),
+        open_source(source, password=None, base=tmp_path),
+    ):
+        pass

@@ -49,4 +49,5 @@ def world(folder: Path, *parts: str) -> World:
     """A world in a folder of its own, whose puts start what the topology says."""
     path = folder / "tieout.toml"
     path.write_text("".join(parts) or source() + acquirer())
+    (folder / "key").write_bytes(b"no server takes this")
     return local_world(str(path))

@@ -269,6 +269,14 @@ def test_compare_and_map_choose_the_columns(tmp_path: Path) -> None:
     assert nothing.compared == ()
 
 
+def test_mapped_columns_are_summed_under_our_names(tmp_path: Path) -> None:
+    """Amount and currency of the right file are found where the map says they are."""
+    left, right = ["id,amount,currency", "1,5.00,EUR", "2,10.00,EUR"], ["ref,Value,CCY", "1,5,EUR", "2,10.0,EUR"]
+    found = compare(tmp_path, left, right, renamed={"id": "ref", "amount": "Value", "currency": "CCY"}, key=("id",))
+    assert found.agrees
+    assert found.left.amount_minor == found.right.amount_minor == found.matched.amount_minor == {"EUR/CRDT": 1500}
+
+
 def test_parquet_and_delimited_give_one_answer(tmp_path: Path) -> None:
     """The same payments typed in Parquet, as text in Parquet and as delimited text compare alike in every combination."""
     dates = ["2026-03-02", "2026-03-03", None, "2026-03-05"]

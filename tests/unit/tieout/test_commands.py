@@ -75,7 +75,43 @@ def test_status_of_an_empty_ledger_ties_and_agrees(tieout: Any) -> None:
     status, out, _ = tieout("status")
     assert status == 0
     assert "no run yet: tieout extract SOURCE" in out
-    assert "The books tie. The acquirer agrees." in out
+    assert "The books tie. Nothing was delivered yet that the acquirer could disagree with." in out
+
+
+def test_silence_is_not_called_agreement(world: World, tieout: Any) -> None:
+    """What is not delivered or not answered stands beside the verdict; only answers make an acquirer agree."""
+    run = sample(Run, source="legacy", state="assembled", extracted=TEN, curated=TEN, assembly=1)
+    file = sample(OutboundFile, file_id="f1", name="n_1.csv", state="sealed", held="", total=TEN, note="", attempts=0)
+    with world.ledger.begin() as tx:
+        tx.runs.add(run)
+        tx.files.add(file)
+    assert "Nothing disagrees so far: 10 payments are not delivered." in tieout("status")[1]
+    with world.ledger.begin() as tx:
+        file = tx.files.change(file, state="delivered", awaiting=TEN)
+    assert "Nothing disagrees so far: 10 await an answer." in tieout("status")[1]
+    with world.ledger.begin() as tx:
+        tx.files.change(file, state="reconciled", awaiting=Total(), matched=TEN)
+    assert "The books tie. The acquirer agrees." in tieout("status")[1]
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({"state": "sealed", "held": "limit: 9 payments"}, "n_1.csv is held: limit: 9 payments"),
+        ({"state": "in_doubt", "note": "the answer was lost"}, "n_1.csv is in doubt: the answer was lost"),
+        ({"state": "sealed", "attempts": 3, "note": "login refused"}, "n_1.csv has not left: login refused"),
+    ],
+)
+def test_a_file_that_does_not_leave_by_itself_is_told(
+    world: World, tieout: Any, fields: dict[str, Any], text: str
+) -> None:
+    """A monitor that watches the exit status sees a file that is held, in doubt, or refused again and again."""
+    plain = {"held": "", "note": "", "attempts": 0, "next_attempt_at": None}
+    with world.ledger.begin() as tx:
+        tx.files.add(sample(OutboundFile, file_id="f1", name="n_1.csv", **(plain | fields)))
+    status, out, _ = tieout("status", "--json")
+    assert (status, json.loads(out)["stuck"]) == (1, [text])
+    assert f"STUCK: {text}" in tieout("status")[1]
 
 
 def test_status_shows_runs_files_mismatches_and_the_verdict(world: World, tieout: Any) -> None:
@@ -173,6 +209,10 @@ def test_mismatches_are_filtered_and_paged(world: World, tieout: Any) -> None:
     assert listed(tieout, "--state", "resolved") == ["m003"]
     assert listed(tieout, "--date", "2026-03-03") == listed(tieout, "--file", "f2") == ["m004"]
     assert listed(tieout, "--limit", "2") == ["m001", "m002"]
+    for option in ("--acquirer", "--file"):
+        status, _, err = tieout("mismatches", option, "nobody")
+        assert status == 2, option
+        assert "there is no" in err
     assert listed(tieout, "--limit", "2", "--after", "m002") == ["m004", "m005"]
     assert listed(tieout, "--limit", "0", "--all") == ["m001", "m002", "m003", "m004", "m005"]
     assert json.loads(tieout("mismatches", "--json", "--limit", "1")[1])["count"] == 4
@@ -298,6 +338,15 @@ def test_the_service_ends_in_order(world: World, pytestconfig: pytest.Config, nu
         out, err = service.communicate(timeout=30)
     assert (service.returncode, out) == (0, b""), err
     assert all(json.loads(line)["message"] for line in err.splitlines())
+
+
+def test_the_service_does_not_start_without_a_secret(world: World, tieout: Any) -> None:
+    """A key file that is missing is said before anything starts; no ledger is made."""
+    (world.settings.base / "key").unlink()
+    status, _, err = tieout("run", "--no-page")
+    assert status == 2
+    assert "secret file:key" in err
+    assert not (world.settings.base / "ledger.db").exists()
 
 
 def _received(world: World) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers.sftp_account import private_key
 from tests.unit.docs.doc_pages import ROOT, fences
 from tieout.__main__ import main
 
@@ -20,7 +21,7 @@ def written(folder: Path, *, ledger: str) -> str:
     text = re.sub(r"^\[ledger\]\n.*?\n\n", f"[ledger]\n{ledger}\n\n", example, flags=re.MULTILINE | re.DOTALL)
     assert ledger in text
     (folder / "keys").mkdir()
-    (folder / "keys" / "bank_ed25519").write_text(SECRET)
+    (folder / "keys" / "bank_ed25519").write_bytes(private_key())
     path = folder / "tieout.toml"
     path.write_text(text)
     return str(path)
@@ -60,3 +61,45 @@ def test_a_ledger_that_cannot_be_reached_ends_the_check(
     path = written(tmp_path, ledger='url = "postgresql://tieout@127.0.0.1:1/tieout"')
     assert main(["config", "check", "--config", path]) == 1
     assert "does not answer" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("pattern", "wrong", "said"),
+    [
+        (r'host_keys = \["[^"]*"', 'host_keys = ["SHA256:abc"', "no public key of a kind we know"),
+        (r'url = "postgresql://(\w+)@', r'url = "postgresql://\1:hunter2@', "url holds a password"),
+        (r"(\[\[source\]\]\n)", r'\1date_format = "%Q"\n', "date_format '%Q' is not that of a date"),
+        (r'^978 = "EUR"', '978 = "CHX"', "'CHX', which is no currency"),
+    ],
+)
+def test_values_that_no_run_could_use_are_found_before_it(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    pattern: str,
+    wrong: str,
+    said: str,
+) -> None:
+    """What would fail with the first row or the first connection is said now, and never quotes a password."""
+    monkeypatch.setenv("TIEOUT_CORE_PASSWORD", SECRET)
+    path = Path(written(tmp_path, ledger='url = "sqlite:ledger.db"'))
+    changed, count = re.subn(pattern, wrong, path.read_text(), count=1, flags=re.MULTILINE)
+    assert count == 1
+    path.write_text(changed)
+    assert main(["config", "check", "--config", str(path)]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert SECRET not in error
+
+
+def test_a_private_key_that_cannot_be_read_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A key file that holds something else is said without its contents."""
+    monkeypatch.setenv("TIEOUT_CORE_PASSWORD", SECRET)
+    path = written(tmp_path, ledger='url = "sqlite:ledger.db"')
+    (tmp_path / "keys" / "bank_ed25519").write_text("swordfish")
+    assert main(["config", "check", "--config", path]) == 2
+    error = capsys.readouterr().err
+    assert "no private key that we can read" in error
+    assert "swordfish" not in error

@@ -43,6 +43,9 @@ class MortalLedger:
     def leases(self) -> Any:
         return Mortal(self.inner.leases, self.fate)
 
+    def look(self) -> Any:
+        return self.inner.look()
+
     @contextmanager
     def begin(self) -> Iterator[Any]:
         with self.inner.begin() as tx:

@@ -184,16 +184,36 @@ def test_a_file_that_is_or_becomes_too_large_raises_the_alarm(tmp_path: Path) ->
 
 
 def test_a_name_that_the_rules_know_by_now_is_fetched(tmp_path: Path) -> None:
-    """A refused name is fetched once the configuration knows it; a rule taken back later raises no second alarm."""
+    """A refused name is fetched once the configuration knows it, and its alarm closes; a rule taken back reopens that one."""
     world = CollectWorld(tmp_path)
     world.outbox.files["late.rep"] = (b"x", 1)
     world.poll(3)
     known, world.acquirer = world.acquirer, acquirer(results=Results(names=["*.rep"]))
     assert world.poll(2) == 1
+    assert _alarm_states(world) == ["closed_by_late_result"]
     world.acquirer = known
     world.outbox.files["late.rep"] = (b"y", 2)
     world.poll(2)
-    assert world.alarms() == ["late.rep"]
+    assert _alarm_states(world) == ["reopened"]
+
+
+def test_a_stray_name_is_an_alarm_until_a_rule_knows_it(tmp_path: Path) -> None:
+    """A file that is merely gone was never read, so its alarm stays; a rule that ignores its name closes it."""
+    world = CollectWorld(tmp_path)
+    world.outbox.files["README"] = (b"x", 1)
+    world.poll()
+    del world.outbox.files["README"]
+    world.poll(2)
+    assert _alarm_states(world) == ["open"]
+    world.acquirer = acquirer(results=Results(names=["*.ack"], ignore=["README*"]))
+    world.poll()
+    assert _alarm_states(world) == ["closed_by_late_result"]
+    assert world.acts().count("outbox_name_explained") == 1
+
+
+def _alarm_states(world: CollectWorld) -> list[str]:
+    with world.ledger.begin() as tx:
+        return [each.state for each in tx.mismatches.find(kind="file_unreadable")]
 
 
 @pytest.mark.parametrize("error", [DeliveryFailed("permission denied"), DeliveryFailed("too large")])

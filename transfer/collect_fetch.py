@@ -1,0 +1,70 @@
+"""Fetches one result file: the bytes are in the store before anything else is done with them, and then it is recorded."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from payments.hashing import sha256_of
+from payments.keys import day_chain, result_key
+from payments.ports import RemoteDrop, RemoteFile
+from payments.records import ResultFile, Sighting
+from transfer.collect_alarms import fetch_came_right
+from transfer.collect_ports import CollectPorts
+from transfer.planning import business_date
+
+NEW_VERSION = "new content under a name that was collected before"
+
+
+def fetch(ports: CollectPorts, drop: RemoteDrop, sighting: Sighting, listed: RemoteFile | None) -> int:
+    """Store the bytes, then record them. A file that changed while it was read is looked at again in the next poll."""
+    path = f"{ports.acquirer.drop.outbox}/{sighting.name}"
+    if listed is None:
+        set_state(ports, sighting, "gone")
+        return 0
+    with tempfile.TemporaryDirectory(dir=ports.spool) as folder:
+        local = Path(folder) / "result"
+        drop.download(path, local)
+        after = drop.stat(path)
+        changed = after is not None and (after.size, after.modified_s) != (sighting.size, sighting.modified_s)
+        if changed or local.stat().st_size != sighting.size:
+            set_state(ports, sighting, "seen")
+            return 0
+        return keep(ports, sighting, local)
+
+
+def keep(ports: CollectPorts, sighting: Sighting, local: Path, *, note: str = "") -> int:
+    """Put the bytes into the store and record them. Returns 1 when their content is new."""
+    digest = sha256_of(local)
+    with ports.ledger.begin() as tx:
+        known = tx.results.get(ports.acquirer.name, digest)
+    day = business_date(ports.acquirer, ports.clock.now())
+    key = result_key(ports.acquirer.name, day, digest, sighting.name) if known is None else known.key
+    ports.store.put_file(key, local)
+    return _record(ports, sighting, key, digest, local.stat().st_size, note)
+
+
+def set_state(ports: CollectPorts, sighting: Sighting, state: str) -> None:
+    """Say what became of a name."""
+    with ports.ledger.begin() as tx:
+        tx.sightings.change(sighting, state=state)
+
+
+def _record(ports: CollectPorts, sighting: Sighting, key: str, digest: str, size: int, note: str) -> int:
+    now, name = ports.clock.now(), ports.acquirer.name
+    day = business_date(ports.acquirer, now)
+    with ports.ledger.begin() as tx:
+        known = tx.results.get(name, digest)
+        earlier = tx.results.find(acquirer=name, name=sighting.name)
+        tx.sightings.change(sighting, state="collected", sha256=digest)
+        fetch_came_right(tx, ports, sighting.name)
+        if known is not None:
+            if known.name != sighting.name:
+                twin = {"name": sighting.name, "sha256": digest}
+                tx.audit.append(day_chain(name, day), "duplicate_result_file", twin)
+            return 0
+        notes = "; ".join(filter(None, (NEW_VERSION if earlier else "", note)))
+        tx.results.add(ResultFile(name, digest, sighting.name, key, day, size, now, "collected", note=notes))
+        body = {"name": sighting.name, "sha256": digest, "size": size, "note": notes}
+        tx.audit.append(day_chain(name, day), "collected", body)
+    return 1

@@ -1,0 +1,104 @@
+"""What one look at the outbox says of each name: ignored, refused, a marker, still in the making, or to be fetched.
+
+seen -> fetching -> collected -> (removed | moved)         a result; `failed` and `gone` are looked at again
+marker -> complete -> concluded                             the marker of all results of one of our files
+refused                                                     hostile, too large, or known to no rule: an alarm, once
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Mapping
+
+from payments.config import AcquirerSection
+from payments.keys import safe_name
+from payments.markers import SAID, marker_of, named_by
+from payments.ports import RemoteFile, Transaction
+from payments.records import Sighting
+from transfer.collect_alarms import name_explained, name_refused, refused_names
+from transfer.collect_ports import CollectPorts
+
+PUT_AWAY = ("removed", "moved")
+"""A name that comes back after we put its file away is a new file, however much it looks like the old one."""
+UNSETTLED = ("seen", "fetching", "failed")
+
+
+def sight(tx: Transaction, ports: CollectPorts, seen: RemoteFile, listing: Mapping[str, RemoteFile]) -> None:
+    """Remember a name; let it be fetched once it is known to be whole, as far as the acquirer lets us know."""
+    known = tx.sightings.get(ports.acquirer.name, seen.name)
+    state = rule(ports.acquirer, seen)
+    if state == "ignored" or (state == "marker" and known is not None and known.state in {"marker", *SAID}):
+        return
+    if known is None:
+        state = "fetching" if state == "seen" and _is_whole(ports.acquirer, None, seen, listing) else state
+        tx.sightings.add(Sighting(ports.acquirer.name, seen.name, seen.size, seen.modified_s, state))
+        if state == "refused":
+            name_refused(tx, ports, seen)
+        return
+    if state == "refused":
+        # It was a result when it was first seen, and has grown too large since, or the rules were changed.
+        if known.state != "refused":
+            tx.sightings.change(known, size=seen.size, modified_s=seen.modified_s, state="refused")
+            name_refused(tx, ports, seen)
+        return
+    if state == "seen":
+        if _same(known, seen) and known.state in {"collected", "fetching"}:
+            return
+        state = "fetching" if _is_whole(ports.acquirer, known, seen, listing) else "seen"
+    tx.sightings.change(known, size=seen.size, modified_s=seen.modified_s, state=state)
+
+
+def explain(tx: Transaction, ports: CollectPorts, listing: Mapping[str, RemoteFile]) -> None:
+    """Close alarms about names that the rules know by now: the configuration was corrected.
+
+    A name that is merely gone keeps its alarm: what it held was never read.
+    """
+    for alarm in refused_names(tx, ports):
+        name = alarm.detail["name"]
+        if "\\" in name:  # written in escapes: not the name itself
+            continue
+        seen = listing.get(name)
+        known = {"ignored"} if seen is None else {"ignored", "marker", "seen"}
+        if rule(ports.acquirer, seen or RemoteFile(name, 0, 0)) in known:
+            name_explained(tx, ports, alarm)
+
+
+def rule(acquirer: AcquirerSection, seen: RemoteFile) -> str:
+    """ignored: a name in the making. marker. refused: hostile, too large, or known to no rule. seen: a result."""
+    if "/" in seen.name or not seen.name.isprintable():
+        return "refused"  # also where it begins with a dot: no pattern for harmless names may hide it
+    harmless = safe_name(seen.name) == seen.name
+    if harmless and named_by(acquirer, seen.name):
+        return "marker"  # before the patterns: `*` knows every name
+    if any(fnmatch.fnmatchcase(seen.name, pattern) for pattern in acquirer.results.ignore):
+        return "ignored"
+    known = any(fnmatch.fnmatchcase(seen.name, pattern) for pattern in acquirer.results.names)
+    return "seen" if known and harmless and seen.size <= acquirer.results.bytes_max else "refused"
+
+
+def complete_sets(tx: Transaction, ports: CollectPorts, listing: Mapping[str, RemoteFile]) -> None:
+    """A marker of one of our files counts once every result that lay in the outbox beside it is collected."""
+    acquirer = ports.acquirer
+    if acquirer.complete_when != "marker":
+        return
+    open_ = tx.sightings.find(acquirer=acquirer.name, state=UNSETTLED)
+    if any(each.name in listing for each in open_):
+        return
+    for marker in tx.sightings.find(acquirer=acquirer.name, state="marker"):
+        if tx.files.find(acquirer=acquirer.name, name=named_by(acquirer, marker.name), limit=1):
+            tx.sightings.change(marker, state="complete")
+
+
+def _is_whole(
+    acquirer: AcquirerSection, known: Sighting | None, seen: RemoteFile, listing: Mapping[str, RemoteFile]
+) -> bool:
+    """Whether the acquirer's own sign says so: its marker, or as many equal listings as its setting asks."""
+    if acquirer.results.stable == "marker":
+        return marker_of(acquirer, seen.name) in listing
+    if acquirer.results.stable_listings == 1:
+        return True
+    return known is not None and known.state not in PUT_AWAY and _same(known, seen)
+
+
+def _same(known: Sighting, seen: RemoteFile) -> bool:
+    return (known.size, known.modified_s) == (seen.size, seen.modified_s)

@@ -1,0 +1,44 @@
+"""Checks the way to an acquirer without changing anything: connect, log in, list the directories, disconnect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from payments.config import AcquirerSection
+from payments.errors import TieoutError
+from payments.ports import RemoteDrop
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One thing that was checked. `said` tells what was found, or what is wrong; `next_step` only then."""
+
+    what: str
+    ok: bool
+    said: str
+    next_step: str = ""
+
+
+def check_drop(
+    connect: Callable[[], AbstractContextManager[RemoteDrop]], acquirer: AcquirerSection
+) -> Iterator[Checked]:
+    """One result per thing, as they are found; nothing is listed without a connection."""
+    try:
+        with connect() as drop:
+            yield Checked("connect", ok=True, said=f"host key {drop.host_key}" if drop.host_key else "done")
+            for what in ("inbox", "outbox", "archive"):
+                directory = getattr(acquirer.drop, what)
+                if directory:
+                    yield _listed(drop, what, directory)
+    except TieoutError as error:
+        yield Checked("connect", ok=False, said=str(error), next_step=error.next_step)
+
+
+def _listed(drop: RemoteDrop, what: str, directory: str) -> Checked:
+    try:
+        found = drop.listing(directory)
+    except TieoutError as error:
+        return Checked(what, ok=False, said=str(error), next_step=error.next_step)
+    return Checked(what, ok=True, said=f"{directory}: {len(found):,} files")
