@@ -44,6 +44,10 @@ class Unreachable(TryAgain):
     default_next_step = "Check that it runs and that this machine may reach it; it is tried again."
 
 
+class LoginRefused(Unreachable):
+    """The server is there and refuses our user or credentials: repeated often, it may lock the account."""
+
+
 class Busy(TryAgain):
     """Somebody else holds the lease, or the record changed under us."""
 

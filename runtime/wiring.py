@@ -206,8 +206,14 @@ class World:
         acquirer = self.acquirer(name)
         reconcile(ReconcilePorts(self.ledger, self.store, self.clock, acquirer, self.spool, memory_limit_mb))
 
-    def connector(self, acquirer: AcquirerSection) -> Callable[[], AbstractContextManager[RemoteDrop]]:
-        """Opens a session with the acquirer; secrets are fetched then, not before, and kept no longer."""
+    def connector(
+        self, acquirer: AcquirerSection, *, at_once: bool = False
+    ) -> Callable[[], AbstractContextManager[RemoteDrop]]:
+        """Opens a session with the acquirer; secrets are fetched then, not before, and kept no longer.
+
+        `at_once`: also while a refused log-in makes everybody else wait.
+        """
+        from transfer.login_pause import paused
 
         def connect() -> AbstractContextManager[RemoteDrop]:
             match acquirer.drop:
@@ -230,7 +236,7 @@ class World:
             accepted = AcceptedKeys(self.key_ports(acquirer))
             return connect_sftp(acquirer.server, key=key, password=password, accepted=accepted)
 
-        return connect
+        return paused(self.ledger, self.clock, acquirer, connect, at_once=at_once)
 
     def key_ports(self, acquirer: AcquirerSection) -> KeyPorts:
         """What acts on the acquirer's host keys need."""

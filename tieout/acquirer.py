@@ -124,7 +124,7 @@ def _test(world: World, acquirer: AcquirerSection, args: argparse.Namespace) -> 
     from tieout.show import clean, print_json
     from transfer.drop_check import check_drop
 
-    done = list(check_drop(world.connector(acquirer), acquirer))
+    done = list(check_drop(world.connector(acquirer, at_once=True), acquirer))
     ok = all(each.ok for each in done)
     if args.json:
         print_json({"acquirer": acquirer.name, "ok": ok, "checked": [asdict(each) for each in done]})

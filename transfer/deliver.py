@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from payments.config import AcquirerSection
-from payments.errors import Busy, HostKeyRefused, TieoutError, TryAgain, Unreachable, WrongConfiguration
+from payments.errors import AskPerson, Busy, HostKeyRefused, TieoutError, TryAgain, Unreachable, WrongConfiguration
 from payments.keys import file_chain
 from payments.leasing import TTL, drain
 from payments.ports import Clock, Lease, Ledger, ObjectStore, RemoteDrop, Transaction
@@ -139,7 +139,8 @@ def _try(ports: DeliverPorts, drop: RemoteDrop, file: OutboundFile) -> Way:
 
 def postpone(ports: DeliverPorts, files: list[OutboundFile], error: TieoutError) -> None:
     """The server cannot be reached, or is not the one we know: all wait, so that retries cannot lock an account."""
-    log.warning("acquirer %s: %s. %s", ports.acquirer.name, error, error.next_step)
+    level = logging.ERROR if isinstance(error, AskPerson) else logging.WARNING  # nobody but a person ends the former
+    log.log(level, "acquirer %s: %s: %s. %s", ports.acquirer.name, type(error).__name__, error, error.next_step)
     now = ports.clock.now()
     with ports.ledger.begin() as tx:
         for file in files:

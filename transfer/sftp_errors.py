@@ -13,7 +13,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from payments.errors import DeliveryFailed, HostKeyRefused, TieoutError, Unreachable
+from payments.errors import DeliveryFailed, HostKeyRefused, LoginRefused, TieoutError, Unreachable
 from transfer.sftp_wire import Code, ProtocolViolated, Refused
 
 NAME_CHARACTERS_MAX = 200
@@ -44,6 +44,8 @@ def on_this_machine(act: str) -> Iterator[None]:
 
 def translate(error: Exception, server: str, act: str) -> TieoutError:
     """The error of ours for any exception; what is not known is never taken for an answer."""
+    from paramiko.ssh_exception import AuthenticationException
+
     if isinstance(error, Refused):
         return DeliveryFailed(
             f"{server} answered {error.word!r} when asked to {act}", next_step=_after_refusal(error.code)
@@ -51,6 +53,8 @@ def translate(error: Exception, server: str, act: str) -> TieoutError:
     if _is_host_key_mismatch(error):
         return HostKeyRefused(f"{server} offers no host key of a pinned type; no credential was sent")
     reason, next_step = _reason(error)
+    if isinstance(error, AuthenticationException):
+        return LoginRefused(f"{server} {reason}", next_step=next_step)
     return Unreachable(f"{server} could not be asked to {act}: {reason}", next_step=next_step)
 
 
@@ -84,7 +88,7 @@ def _reason(error: Exception) -> tuple[str, str]:
 
     match error:
         case AuthenticationException():
-            return "it refused our user or our credentials", (
+            return "refused our user or our credentials", (
                 "Check `user`, `key` and `password` of this acquirer, and that it registered our public key."
             )
         case IncompatiblePeer():

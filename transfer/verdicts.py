@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Mapping
 from typing import Any, TypeVar
 
 from payments.due_times import results_due
-from payments.errors import NotAllowed, Tampered, TargetExists, TieoutError
+from payments.errors import AskPerson, NotAllowed, Tampered, TargetExists, TieoutError
 from payments.keys import file_chain
 from payments.ports import Transaction
 from payments.records import Attempt, OutboundFile, Receipt
@@ -62,7 +62,8 @@ def failed(
     """It is certain that this attempt placed nothing: the file is sealed again and waits, or is held for a person."""
     # The text of an exception we do not know may hold anything: only its type is shown (I7).
     text = str(error) if isinstance(error, TieoutError) else f"unexpected {type(error).__name__}"
-    log.warning("file %s, attempt %s failed: %s", file.name, attempt.attempt, text)
+    level = logging.ERROR if isinstance(error, AskPerson) else logging.WARNING  # nobody but a person ends the former
+    log.log(level, "file %s, attempt %s failed: %s: %s", file.name, attempt.attempt, type(error).__name__, text)
     now = ports.clock.now()
     held = ""
     if isinstance(error, Tampered | TargetExists | NotAllowed):

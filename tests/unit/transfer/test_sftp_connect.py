@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from payments.config import Sftp
-from payments.errors import BooksOff, DeliveryFailed, HostKeyRefused, Unreachable, WrongConfiguration
+from payments.errors import BooksOff, DeliveryFailed, HostKeyRefused, LoginRefused, Unreachable, WrongConfiguration
 from tests.servers import sftp_account
 from transfer.sftp import connect
 from transfer.sftp_connect import fingerprint, pinned_key, private_key
@@ -121,8 +121,8 @@ def test_light_commands_do_not_pay_for_ssh() -> None:
         (Refused(99), DeliveryFailed, "answered 'code 99'"),
         (paramiko.IncompatiblePeer("no acceptable host key"), HostKeyRefused, "no credential was sent"),
         (paramiko.IncompatiblePeer("no acceptable ciphers"), Unreachable, "no algorithm"),
-        (paramiko.AuthenticationException("canary"), Unreachable, "refused our user"),
-        (paramiko.BadAuthenticationType("canary", ["canary"]), Unreachable, "refused our user"),
+        (paramiko.AuthenticationException("canary"), LoginRefused, "refused our user"),
+        (paramiko.BadAuthenticationType("canary", ["canary"]), LoginRefused, "refused our user"),
         (paramiko.SSHException("canary"), Unreachable, "SSHException"),
         (ProtocolViolated("a packet claims 0 bytes"), Unreachable, "claims 0 bytes"),
         (TimeoutError(), Unreachable, "did not answer in time"),

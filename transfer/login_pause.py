@@ -1,0 +1,83 @@
+"""Keeps a log-in that was refused from being tried so often that the acquirer locks the account.
+
+Delivery and every poll of the outbox log in with the same credentials: they share one pause, kept in the ledger. It begins with
+`retry.first_s`, grows by `retry.factor` up to `retry.longest_s` with each refusal, and ends when a log-in succeeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from datetime import datetime, timedelta
+
+from payments.config import AcquirerSection
+from payments.errors import LoginRefused
+from payments.ports import Clock, Ledger, RemoteDrop, Transaction
+from payments.records import Firing
+
+Connect = Callable[[], AbstractContextManager[RemoteDrop]]
+NO_PAUSE = timedelta()
+
+
+def paused(ledger: Ledger, clock: Clock, acquirer: AcquirerSection, connect: Connect, *, at_once: bool) -> Connect:
+    """The same way to the acquirer, tried only when no pause is on; `at_once`: a person asks, and is not kept waiting."""
+
+    @contextmanager
+    def open_session() -> Iterator[RemoteDrop]:
+        if not at_once:
+            _check(ledger, clock, acquirer)
+        with ExitStack() as stack:
+            try:
+                drop = stack.enter_context(connect())
+            except LoginRefused:
+                with ledger.begin() as tx:
+                    _lengthen(tx, acquirer, clock.now())
+                raise
+            _end(ledger, acquirer.name)
+            yield drop
+
+    return open_session
+
+
+def _check(ledger: Ledger, clock: Clock, acquirer: AcquirerSection) -> None:
+    """Raises LoginRefused while the pause is on, without asking the server."""
+    with ledger.look() as tx:
+        refused_at, next_at = _times(tx, acquirer.name)
+    if refused_at is not None and next_at is not None and clock.now() < next_at:
+        raise LoginRefused(
+            f"acquirer {acquirer.name}: its server refused our log-in at {refused_at:%Y-%m-%d %H:%M:%S} UTC; "
+            f"it is not asked again before {next_at:%H:%M:%S}, so that it does not lock the account",
+            next_step=f"Correct user, key or password; `tieout acquirer {acquirer.name} test` tries at once and ends the pause.",
+        )
+
+
+def _lengthen(tx: Transaction, acquirer: AcquirerSection, now: datetime) -> None:
+    refused_at, next_at = _times(tx, acquirer.name)
+    last = NO_PAUSE if refused_at is None or next_at is None else next_at - refused_at
+    retry = acquirer.retry
+    seconds = min(last.total_seconds() * retry.factor or retry.first_s, retry.longest_s)
+    _keep(tx, f"login_refused:{acquirer.name}", now)
+    _keep(tx, f"login_next:{acquirer.name}", now + timedelta(seconds=max(seconds, retry.first_s)))
+
+
+def _end(ledger: Ledger, name: str) -> None:
+    with ledger.look() as tx:
+        refused_at, next_at = _times(tx, name)
+    if refused_at is None or next_at == refused_at:
+        return  # nearly always: no session waits for a write lock
+    with ledger.begin() as tx:
+        _keep(tx, f"login_next:{name}", refused_at)
+
+
+def _times(tx: Transaction, name: str) -> tuple[datetime | None, datetime | None]:
+    """(when it was refused last, when it may be tried next); equal when it succeeded since."""
+    refused, following = tx.firings.get(f"login_refused:{name}"), tx.firings.get(f"login_next:{name}")
+    return (None if refused is None else refused.fired_at, None if following is None else following.fired_at)
+
+
+def _keep(tx: Transaction, name: str, at: datetime) -> None:
+    known = tx.firings.get(name)
+    if known is None:
+        tx.firings.add(Firing(name, at))
+    else:
+        tx.firings.change(known, fired_at=at)
