@@ -16,6 +16,8 @@ from runtime import aws
 from tests import service_runner as runner
 from tests.servers.process import free_port
 from tests.stage_runner import stages
+from transfer.many_acts import Act
+from transfer.sftp import SftpDrop
 
 KILLS, KILLS_OF_WORKERS, KILLS_S3 = 30, 10, 8
 SEED = 20_260_302
@@ -140,12 +142,16 @@ def test_a_kill_before_the_rename_costs_no_time(
 ) -> None:
     """A worker that died between its intention to rename and the rename makes the file neither late nor doubtful."""
 
-    def killed(*_: object) -> None:
-        raise Killed
+    begin = SftpDrop.begin
+
+    def killed(drop: SftpDrop, act: Act) -> int:
+        if act.verb == "rename":
+            raise Killed
+        return begin(drop, act)
 
     directory = runner.copied(undisturbed.demo, tmp_path / "run", free_port())
     with stages(directory) as at, acquirer_apart(directory):
-        monkeypatch.setattr("transfer.sftp.SftpDrop.rename", killed)
+        monkeypatch.setattr("transfer.sftp.SftpDrop.begin", killed)
         with pytest.raises(Killed):
             at.send("extract", "legacy")
         monkeypatch.undo()
