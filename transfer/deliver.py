@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from payments.config import AcquirerSection
 from payments.errors import AskPerson, Busy, HostKeyRefused, TieoutError, TryAgain, Unreachable, WrongConfiguration
@@ -16,8 +17,10 @@ from payments.leasing import TTL, drain
 from payments.ports import Clock, Lease, Ledger, ObjectStore, RemoteDrop, Transaction
 from payments.records import OutboundFile
 from payments.states import FileState
-from transfer.flight import Departure, Flight, Terms, Way
 from transfer.windows_firing import is_shut_out
+
+if TYPE_CHECKING:
+    from transfer.flight import Way
 
 log = logging.getLogger(__name__)
 
@@ -108,6 +111,8 @@ def _session(ports: DeliverPorts, lease: Lease) -> bool:
 
 
 def _fly(ports: DeliverPorts, drop: RemoteDrop, due: list[OutboundFile], lease: Lease) -> None:
+    from transfer.flight import Departure, Flight, Terms
+
     def departure(file: OutboundFile) -> Departure:
         return Departure(lambda: _try(ports, drop, file), alone=file.attempts > 0)
 
