@@ -24,15 +24,13 @@ from formats.pain_text import (
     agent,
     agent_or_none,
     at_starts,
-    checked,
-    foot,
     group_ids,
     group_starts,
     group_sums,
-    head,
     joined,
     purpose,
     wrapped,
+    write_message,
 )
 from formats.rows import CountedRows, text_bytes
 from payments.amounts import text_from_minor
@@ -67,15 +65,7 @@ NAMESPACE = DIALECTS["pain.001.001.09"].namespace
 
 def write_pain001(header: FileHeader, rows: CountedRows, sink: BinaryIO, version: str = "pain.001.001.09") -> None:
     """Write the whole message. Raises SetAside, naming the payment, for a row that pain.001 cannot say, and BooksOff."""
-    dialect = DIALECTS[version]
-    sink.write(head(header, dialect))
-    groups = 0
-    for batch in rows:
-        text, found = _payments(checked(batch, dialect), dialect, header.message_id, groups)
-        sink.write(text)
-        groups += found
-    rows.check()
-    sink.write(foot(dialect))
+    write_message(header, rows, sink, DIALECTS[version], _payments)
 
 
 def _payments(batch: pa.RecordBatch, dialect: Dialect, message_id: str, groups_before: int) -> tuple[bytes, int]:

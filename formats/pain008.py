@@ -21,15 +21,13 @@ from formats.pain_text import (
     account,
     agent_or_none,
     at_starts,
-    checked,
-    foot,
     group_ids,
     group_starts,
     group_sums,
-    head,
     joined,
     purpose,
     wrapped,
+    write_message,
 )
 from formats.rows import CountedRows, text_bytes
 from payments.amounts import text_from_minor
@@ -47,20 +45,13 @@ DIALECT = Dialect(
 
 def write_pain008(header: FileHeader, rows: CountedRows, sink: BinaryIO) -> None:
     """Write the whole message. Raises SetAside, naming the payment, for a row that pain.008 cannot say, and BooksOff."""
-    sink.write(head(header, DIALECT))
-    groups = 0
-    for batch in rows:
-        text, found = _payments(checked(batch, DIALECT), header.message_id, groups)
-        sink.write(text)
-        groups += found
-    rows.check()
-    sink.write(foot(DIALECT))
+    write_message(header, rows, sink, DIALECT, _payments)
 
 
-def _payments(batch: pa.RecordBatch, message_id: str, groups_before: int) -> tuple[bytes, int]:
+def _payments(batch: pa.RecordBatch, dialect: Dialect, message_id: str, groups_before: int) -> tuple[bytes, int]:
     """All PmtInf of one batch, and how many they are."""
-    starts = group_starts(batch, DIALECT.grouped_by)
-    heads = _group_heads(batch, starts, message_id, groups_before)
+    starts = group_starts(batch, dialect.grouped_by)
+    heads = _group_heads(batch, dialect, starts, message_id, groups_before)
     text = joined(
         at_starts(heads, starts, batch.num_rows),
         "\n<DrctDbtTxInf><PmtId><EndToEndId>",
@@ -70,7 +61,7 @@ def _payments(batch: pa.RecordBatch, message_id: str, groups_before: int) -> tup
         '">',
         text_from_minor(batch["amount_minor"], batch["minor_unit"].to_numpy()),
         "</InstdAmt><DbtrAgt>",
-        agent_or_none(batch["debtor_agent"], DIALECT),
+        agent_or_none(batch["debtor_agent"], dialect),
         "</DbtrAgt><Dbtr>",
         wrapped("<Nm>", batch["debtor_name"], "</Nm>"),
         "</Dbtr><DbtrAcct>",
@@ -83,10 +74,12 @@ def _payments(batch: pa.RecordBatch, message_id: str, groups_before: int) -> tup
     return text_bytes(text) + b"\n</PmtInf>", len(starts)
 
 
-def _group_heads(batch: pa.RecordBatch, starts: Ints, message_id: str, groups_before: int) -> pa.Array:
+def _group_heads(
+    batch: pa.RecordBatch, dialect: Dialect, starts: Ints, message_id: str, groups_before: int
+) -> pa.Array:
     """The opening of each PmtInf up to its first payment."""
     first = batch.take(pa.array(starts))
-    before, after = DIALECT.date
+    before, after = dialect.date
     return joined(
         group_ids(len(starts), message_id, groups_before),
         "</PmtInfId><PmtMtd>DD</PmtMtd>",
@@ -98,6 +91,6 @@ def _group_heads(batch: pa.RecordBatch, starts: Ints, message_id: str, groups_be
         "</Cdtr><CdtrAcct>",
         account(first["creditor_account"]),
         "</CdtrAcct><CdtrAgt>",
-        agent_or_none(first["creditor_agent"], DIALECT),
+        agent_or_none(first["creditor_agent"], dialect),
         "</CdtrAgt>",
     )

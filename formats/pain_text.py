@@ -6,9 +6,10 @@ A control sum adds the plain numbers whatever their currency, as ISO 20022 defin
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from formats.header import FileHeader
-from formats.rows import refuse_where, text_bytes
+from formats.rows import CountedRows, refuse_where, text_bytes
 from payments.amounts import text_of_minor
 from payments.books import Total
 from payments.currencies import MINOR_UNITS
@@ -83,6 +84,22 @@ def head(header: FileHeader, dialect: Dialect) -> bytes:
 def foot(dialect: Dialect) -> bytes:
     """Everything behind the last group."""
     return f"\n</{dialect.root}>\n</Document>\n".encode()
+
+
+Payments = Callable[[pa.RecordBatch, Dialect, str, int], tuple[bytes, int]]
+"""(checked batch, dialect, message id, groups before it) -> its PmtInf as bytes, and how many they are."""
+
+
+def write_message(header: FileHeader, rows: CountedRows, sink: BinaryIO, dialect: Dialect, payments: Payments) -> None:
+    """Write the whole message. Raises SetAside, naming the payment, for a row that the dialect cannot say, and BooksOff."""
+    sink.write(head(header, dialect))
+    groups = 0
+    for batch in rows:
+        text, found = payments(checked(batch, dialect), dialect, header.message_id, groups)
+        sink.write(text)
+        groups += found
+    rows.check()
+    sink.write(foot(dialect))
 
 
 def _sum_of(total: Total) -> tuple[int, int]:

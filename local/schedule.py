@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from payments.config import AcquirerSection, Configuration, SourceSection
 from payments.expected_results import due_times
+from payments.firings import last_fired, mark_fired
 from payments.ports import Transaction
 from payments.records import Firing
 from payments.states import FileState
@@ -60,22 +61,13 @@ def begin_schedules(tx: Transaction, configuration: Configuration, now: datetime
     """Remember when each source's schedule was first looked at: only times behind that are due."""
     for source in configuration.source:
         name = f"extract:{source.name}"
-        if source.schedule.at and _fired(tx, name) is None:
+        if source.schedule.at and last_fired(tx, name) is None:
             tx.firings.add(Firing(name, now - timedelta(microseconds=1)))
-
-
-def mark_fired(tx: Transaction, name: str, now: datetime) -> None:
-    """The schedule `name` has woken its subject at `now`."""
-    known = tx.firings.get(name)
-    if known is None:
-        tx.firings.add(Firing(name, now))
-    else:
-        tx.firings.change(known, fired_at=now)
 
 
 def new_alarms(tx: Transaction, configuration: Configuration, now: datetime) -> list[str]:
     """Alarms about windows that nobody was told of yet; each is told once, also across restarts."""
-    found = [each for each in alarms(tx, configuration, now) if _fired(tx, each.name) is None]
+    found = [each for each in alarms(tx, configuration, now) if last_fired(tx, each.name) is None]
     for each in found:
         mark_fired(tx, each.name, now)
     return [each.text for each in found]
@@ -85,19 +77,14 @@ def scheduled(tx: Transaction, configuration: Configuration, now: datetime) -> I
     """(name, queue, subject, when it is due) of every schedule."""
     for source in configuration.source:
         name = f"extract:{source.name}"
-        at = _source_time(source, _fired(tx, name), now)
+        at = _source_time(source, last_fired(tx, name), now)
         if at is not None:
             yield name, "extract", source.name, at
     for acquirer in configuration.acquirer:
         name = f"collect:{acquirer.name}"
-        fired = _fired(tx, name)
+        fired = last_fired(tx, name)
         every = timedelta(seconds=acquirer.results.collect_every_s)
         yield name, "collect", acquirer.name, now if fired is None else fired + every
-
-
-def _fired(tx: Transaction, name: str) -> datetime | None:
-    known = tx.firings.get(name)
-    return None if known is None else known.fired_at
 
 
 def _source_time(source: SourceSection, fired: datetime | None, now: datetime) -> datetime | None:

@@ -19,10 +19,11 @@ from pathlib import Path
 from dashboard.address import forget
 from functions.topology import TOPOLOGY
 from local.page import Pauses
-from local.schedule import begin_schedules, due_wakes, mark_fired, new_alarms, next_due
+from local.schedule import begin_schedules, due_wakes, new_alarms, next_due
 from local.sweep import sweep
 from local.virtual import VirtualClock
 from payments.errors import NotAllowed, TryAgain
+from payments.firings import mark_fired
 from runtime.ledger.clock import LedgerClock
 from runtime.ledger.queue import LedgerQueue
 from runtime.wakes import wake

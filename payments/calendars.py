@@ -47,7 +47,7 @@ def holidays_of(code: str, year: int) -> frozenset[date]:
     country, _, part = ALIASES.get(code, code).partition("-")
     try:
         days = holidays.country_holidays(country, subdiv=part or None, years=year, expand=False, observed=code != FED)
-    except NotImplementedError as error:
+    except NotImplementedError as error:  # the word of `holidays` for a country or part that it does not have
         raise WrongConfiguration(f"calendar: no holidays are known for {code[:20]!a}") from error
     return frozenset(_observed_by_the_fed(day) for day in days) if code == FED else frozenset(days)
 

@@ -128,7 +128,7 @@ class Flight:
         until = time.monotonic() + LINGER_S_MAX
         quiet = False
         while self._flying and not quiet and time.monotonic() < until:
-            time.sleep(LINGER_S)
+            time.sleep(LINGER_S)  # for company in one fsync; a file alone never waits here
             quiet = True
             while (ended := self._remote.ended(wait=False)) is not None:
                 self._land(ended)

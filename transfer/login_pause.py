@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 
 from payments.config import AcquirerSection
 from payments.errors import LoginRefused
+from payments.firings import last_fired, mark_fired
 from payments.ports import Clock, Ledger, RemoteDrop, Transaction
-from payments.records import Firing
 
 Connect = Callable[[], AbstractContextManager[RemoteDrop]]
 NO_PAUSE = timedelta()
@@ -56,8 +56,8 @@ def _lengthen(tx: Transaction, acquirer: AcquirerSection, now: datetime) -> None
     last = NO_PAUSE if refused_at is None or next_at is None else next_at - refused_at
     retry = acquirer.retry
     seconds = min(last.total_seconds() * retry.factor or retry.first_s, retry.longest_s)
-    _keep(tx, f"login_refused:{acquirer.name}", now)
-    _keep(tx, f"login_next:{acquirer.name}", now + timedelta(seconds=max(seconds, retry.first_s)))
+    mark_fired(tx, f"login_refused:{acquirer.name}", now)
+    mark_fired(tx, f"login_next:{acquirer.name}", now + timedelta(seconds=max(seconds, retry.first_s)))
 
 
 def _end(ledger: Ledger, name: str) -> None:
@@ -66,18 +66,9 @@ def _end(ledger: Ledger, name: str) -> None:
     if refused_at is None or next_at == refused_at:
         return  # nearly always: no session waits for a write lock
     with ledger.begin() as tx:
-        _keep(tx, f"login_next:{name}", refused_at)
+        mark_fired(tx, f"login_next:{name}", refused_at)
 
 
 def _times(tx: Transaction, name: str) -> tuple[datetime | None, datetime | None]:
     """(when it was refused last, when it may be tried next); equal when it succeeded since."""
-    refused, following = tx.firings.get(f"login_refused:{name}"), tx.firings.get(f"login_next:{name}")
-    return (None if refused is None else refused.fired_at, None if following is None else following.fired_at)
-
-
-def _keep(tx: Transaction, name: str, at: datetime) -> None:
-    known = tx.firings.get(name)
-    if known is None:
-        tx.firings.add(Firing(name, at))
-    else:
-        tx.firings.change(known, fired_at=at)
+    return last_fired(tx, f"login_refused:{name}"), last_fired(tx, f"login_next:{name}")

@@ -13,6 +13,7 @@ from datetime import date, datetime, timedelta
 from itertools import islice
 
 from payments.config import AcquirerSection
+from payments.firings import mark_fired
 from payments.keys import day_chain, file_chain
 from payments.ports import Transaction
 from payments.records import Assembly, Firing, OutboundFile
@@ -140,23 +141,15 @@ def _settle(tx: Transaction, acquirer: AcquirerSection, file: OutboundFile, coun
     if opens is not None:
         again = max(opens, file.next_attempt_at or opens)
         tx.files.change(file, note=f"{why}; it goes in the next one", next_attempt_at=again)
-        _remember(tx, f"moved:{file.file_id}", opens)
+        mark_fired(tx, f"moved:{file.file_id}", opens)
     else:
         # Where no window follows, nothing may leave by itself: a person says.
         goes = policy == "late"
         tx.files.change(file, **({"note": f"{why}; it goes all the same"} if goes else {"held": why}))
-        _remember(tx, f"late:{file.file_id}", now)
+        mark_fired(tx, f"late:{file.file_id}", now)
     log.warning("file %s: %s; the policy of the window is %r", file.name, why, policy)
     body = {"window": counts.window.name, "business_date": counts.business_date.isoformat(), "policy": policy}
     tx.audit.append(file_chain(file.file_id), "window_missed", body)
-
-
-def _remember(tx: Transaction, name: str, at: datetime) -> None:
-    known = tx.firings.get(name)
-    if known is None:
-        tx.firings.add(Firing(name, at))
-    else:
-        tx.firings.change(known, fired_at=at)
 
 
 def measured_against(decision: Place | Waiting, today: date) -> date:

@@ -11,9 +11,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from local.schedule import Wake, begin_schedules, due_wakes, mark_fired, next_due
+from local.schedule import Wake, begin_schedules, due_wakes, next_due
 from payments.books import Total
 from payments.config import Configuration
+from payments.firings import mark_fired
 from payments.records import Assembly, OutboundFile, ResultFile
 from runtime.ledger.engine import open_engine
 from runtime.ledger.ledger import SqlLedger

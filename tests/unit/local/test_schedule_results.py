@@ -9,9 +9,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from local.schedule import Wake, due_wakes, mark_fired, next_due
+from local.schedule import Wake, due_wakes, next_due
 from payments.books import Total
 from payments.config import Configuration, Results
+from payments.firings import mark_fired
 from payments.records import OutboundFile, Sighting
 from runtime.ledger.engine import open_engine
 from runtime.ledger.ledger import SqlLedger

@@ -251,7 +251,7 @@ def test_one_poll_at_a_time(world: CollectWorld, monkeypatch: pytest.MonkeyPatch
         while time.monotonic() < deadline:
             with pytest.raises(Busy):
                 world.poll()
-            time.sleep(0.05)
+            time.sleep(0.05)  # the lease must outlive its time to live: only time that passes shows it
 
     world.outbox.hooks["a.ack", "before"] = meanwhile
     assert world.poll() == 1

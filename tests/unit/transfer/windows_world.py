@@ -86,7 +86,7 @@ class WindowsWorld(AssembleWorld):
 
     def _without_polls(self, due: datetime | None) -> datetime | None:
         """Outboxes are never looked at here: their poll is always due, and no part of the story."""
-        from local.schedule import mark_fired
+        from payments.firings import mark_fired
 
         with self.ledger.begin() as tx:
             for each in self.configuration.acquirer:
