@@ -38,7 +38,7 @@ from transfer.many_acts import Act  # noqa: E402
 from transfer.sftp import connect  # noqa: E402
 
 if TYPE_CHECKING:
-    pass
+    from transfer.deliver import DeliverPorts
 
 CIPHER = "aes128-gcm@openssh.com"
 SMALL_BYTES = 20 * 1024
@@ -51,9 +51,9 @@ def main() -> int:
     parser.add_argument("--large-mib", type=int, default=1024)
     parser.add_argument("--far-mib", type=int, default=64)
     parser.add_argument("--singles", type=int, default=30)
-    parser.add_argument("--only", choices=["small", "single", "far", "large"], help="one of the four measurements")
+    parser.add_argument("--only", choices=["small", "strict", "single", "far", "large"], help="one of the measurements")
     parser.add_argument("--in-flight", type=int, default=32)
-    parser.add_argument("--child", choices=["raw", "delivered", "singles"], help=argparse.SUPPRESS)
+    parser.add_argument("--child", choices=list(CHILDREN), help=argparse.SUPPRESS)
     parser.add_argument("--server", help=argparse.SUPPRESS)
     parser.add_argument("--dir", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -67,6 +67,8 @@ def main() -> int:
         with running_server(folder / "server") as near:
             if args.only in {None, "small"}:
                 many_small(folder, near, args.files, args.in_flight)
+            if args.only in {None, "strict"}:
+                in_order(folder, near, args.files, args.in_flight)
             if args.only in {None, "single"}:
                 one_small(folder, near, args.singles)
             if args.only in {None, "far"}:
@@ -90,6 +92,27 @@ def many_small(folder: Path, near: Server, files: int, in_flight: int) -> None:
         sealed = folder / "sealed"
         seal(sealed, sorted(local.iterdir()))
         figure("small files delivered", far, local, ours, child("delivered", far, sealed, in_flight))
+
+
+def in_order(folder: Path, near: Server, files: int, in_flight: int) -> None:
+    """Renamed one after the other, each only once the one before it is delivered in the ledger."""
+    local = folder / "strict"
+    local.mkdir()
+    for at in range(files):
+        write(local / f"o{at:04d}", SMALL_BYTES, 2000 + at)
+    sealed = folder / "sealed-strict"
+    seal(sealed, sorted(local.iterdir()))
+    with further(near, FAR_MS) as far:
+        say = {"with": "tieout", "files": files, "file_bytes": SMALL_BYTES, "rtt_ms": FAR_MS}
+        floor = {"round_trips_s": files * FAR_MS / 1000, "files_in_flight": in_flight}
+        figure("small files in strict order", far, local, say | floor, child("strict", far, sealed, in_flight))
+        sealed = folder / "sealed-marked"
+        seal(sealed, sorted(local.iterdir()))
+        for at in range(files):
+            (local / f"marker{at:04d}").touch()
+        floor = {"round_trips_s": 2 * files * FAR_MS / 1000, "files_in_flight": in_flight}
+        name = "small files in strict order, each with a marker"
+        figure(name, far, local, say | floor, child("marked", far, sealed, in_flight))
 
 
 def one_small(folder: Path, near: Server, singles: int) -> None:
@@ -229,9 +252,22 @@ def raw(server: Server, local: Path, in_flight: int) -> dict[str, Any]:
 
 def delivered(server: Server, folder: Path, in_flight: int) -> dict[str, Any]:
     """Deliver with a ledger: verified by size and renamed."""
+    return in_time(ports_for(server, folder, in_flight))
+
+
+def strict(server: Server, folder: Path, in_flight: int) -> dict[str, Any]:
+    """The same in strict order."""
+    return in_time(ports_for(server, folder, in_flight, strict=True))
+
+
+def marked(server: Server, folder: Path, in_flight: int) -> dict[str, Any]:
+    """The same, and a marker beside each file before the next one goes."""
+    return in_time(ports_for(server, folder, in_flight, strict=True, marked=True))
+
+
+def in_time(ports: DeliverPorts) -> dict[str, Any]:
     from transfer.deliver import deliver
 
-    ports = ports_for(server, folder, in_flight)
     begun = time.monotonic()
     deliver(ports)
     return {"inside_s": round(time.monotonic() - begun, 3), **states(ports)}
@@ -253,7 +289,7 @@ def singles(server: Server, folder: Path, in_flight: int) -> dict[str, Any]:
     return {"median_s": round(statistics.median(took), 3), "p95_s": round(p95, 3), **states(ports)}
 
 
-CHILDREN = {"raw": raw, "delivered": delivered, "singles": singles}
+CHILDREN = {"raw": raw, "delivered": delivered, "strict": strict, "marked": marked, "singles": singles}
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from payments.tables import RAW_EXTRA
 ACCOUNTS = ("debtor_account", "creditor_account")
 CODES = ("debtor_agent", "creditor_agent", "creditor_country", "purpose", "category_purpose", "charge_bearer")
 
-NO_TEXT = pa.scalar(None, pa.string())
+NO_TEXT = pa.nulls(1, pa.string())[0]  # pa.scalar looks for pandas: not while this is imported
 Bools = npt.NDArray[np.bool_]
 
 

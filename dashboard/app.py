@@ -12,29 +12,38 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from dashboard.filters import KINDS, PAGE_ROWS, STATES, Filters, WrongFilter
 from dashboard.guard import HEADERS, Guard
+from dashboard.people import sees_audit, viewer
 from dashboard.templating import FOLDER, environment
 from dashboard.views import audit_trail, books
 from payments.display import money
 from payments.errors import TieoutError, TryAgain
-from payments.expected_results import owed
 from payments.keys import file_chain, run_chain
 from payments.records import Mismatch
 from reconciliation.facts import file_facts, run_facts
 from reconciliation.statement import statement
+from runtime.attention import attention
 
 if TYPE_CHECKING:
+    from dashboard.sign_in import SignIn
     from runtime.wiring import World
 
 NAME_MAX = 200
 
 
-def create_app(world: World) -> FastAPI:
-    """The page over one world. It only ever looks: no route changes anything."""
+def create_app(world: World, sign_in: SignIn | None = None) -> FastAPI:
+    """The page over one world. It only ever looks: no route changes anything. With `sign_in` it asks who somebody is."""
     # No generated documentation pages: they load scripts from elsewhere.
     app = FastAPI(title="Tieout", docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_middleware(Guard, host=world.configuration.dashboard.host)
-    app.mount("/static", StaticFiles(directory=FOLDER / "static"), name="static")
     pages = Pages(world)
+    if sign_in is not None:
+        from dashboard.door import Door
+        from dashboard.provider import Provider
+
+        app.add_middleware(Door, settings=sign_in, provider=Provider(sign_in), problem=pages.problem)
+    # What is added last stands before all others.
+    public = sign_in.host if sign_in is not None else ""
+    app.add_middleware(Guard, host=world.configuration.dashboard.host, public=public)
+    app.mount("/static", StaticFiles(directory=FOLDER / "static"), name="static")
     for path, page in (
         ("/", pages.books),
         ("/mismatches", pages.mismatches),
@@ -69,7 +78,7 @@ class Pages:
         try:
             filters = Filters(**given)
         except WrongFilter as error:
-            return self._problem(400, "This list cannot be shown", str(error))
+            return self.problem(400, "This list cannot be shown", str(error))
         with self._world.ledger.look() as tx:
             rows = tx.mismatches.find(order="id", limit=PAGE_ROWS, after=filters.after or None, **filters.where)
             count = tx.mismatches.count(**filters.where)
@@ -93,34 +102,34 @@ class Pages:
             sha = "" if found is None else found.result_sha256
             result = tx.results.get(found.acquirer, sha) if found is not None and sha else None
         if found is None:
-            return self._problem(404, "There is no such mismatch", "/mismatches lists them all.")
+            return self.problem(404, "There is no such mismatch", "/mismatches lists them all.")
         return self._render("mismatch.html", mismatch=found, file=file, result=result, compared=compared(found))
 
     def file(self, file_id: str) -> Response:
         with self._world.ledger.look() as tx:
             file = tx.files.get(known(file_id))
             if file is None:
-                return self._problem(404, "There is no such file", "The first page lists the newest ones.")
+                return self.problem(404, "There is no such file", "The first page lists the newest ones.")
             facts = file_facts(tx, file)
             audit, cut = audit_trail(tx, file_chain(file.file_id))
-        return self._render("file.html", facts=facts, file=file, audit=audit, audit_cut=cut)
+        return self._render("file.html", facts=facts, file=file, audit=audit, audit_cut=cut, sees_audit=sees_audit())
 
     def run(self, source: str, ordinal: str) -> Response:
         number = int(ordinal) if ordinal.isascii() and ordinal.isdigit() and len(ordinal) < 12 else 0
         with self._world.ledger.look() as tx:
             run = tx.runs.get(known(source), number)
             if run is None:
-                return self._problem(404, "There is no such run", "The first page lists the newest ones.")
+                return self.problem(404, "There is no such run", "The first page lists the newest ones.")
             facts = run_facts(tx, run)
             audit, cut = audit_trail(tx, run_chain(run.source, run.ordinal))
-        return self._render("run.html", facts=facts, run=run, audit=audit, audit_cut=cut)
+        return self._render("run.html", facts=facts, run=run, audit=audit, audit_cut=cut, sees_audit=sees_audit())
 
     def status(self) -> Response:
         """The object of `tieout status --json`."""
         now = self._world.clock.now()
         with self._world.ledger.look() as tx:
-            late = owed(tx, self._world.configuration.acquirer, now)
-            return JSONResponse({**statement(tx).to_json(), "overdue": [each.to_json() for each in late]})
+            found = attention(tx, self._world.configuration, now)
+            return JSONResponse({**statement(tx).to_json(), **found.to_json()})
 
     def health(self) -> Response:
         """200 as long as the ledger answers."""
@@ -130,25 +139,26 @@ class Pages:
 
     def refused(self, _request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 400
-        return self._problem(status, "There is no such page" if status == 404 else "This cannot be done here", "")
+        return self.problem(status, "There is no such page" if status == 404 else "This cannot be done here", "")
 
     def troubled(self, _request: Request, error: Exception) -> Response:
         step = error.next_step if isinstance(error, TieoutError) else ""
         status = 503 if isinstance(error, TryAgain) else 500
-        return self._problem(status, "The ledger cannot be read now", f"{error} {step}".strip())
+        return self.problem(status, "The ledger cannot be read now", f"{error} {step}".strip())
 
     def failed(self, _request: Request, _error: Exception) -> Response:
         # An exception that nobody expected may hold anything in its text: the log names its type and place (I7).
-        return self._problem(500, "This page could not be made", "The service log says what happened.")
+        return self.problem(500, "This page could not be made", "The service log says what happened.")
 
     def _render(self, template: str, *, status: int = 200, **values: Any) -> Response:
         is_virtual = self._world.configuration.clock.start is not None
-        values = {"now": self._world.clock.now(), "is_virtual": is_virtual, **values}
+        values = {"now": self._world.clock.now(), "is_virtual": is_virtual, "person": viewer(), **values}
         return HTMLResponse(self._templates.get_template(template).render(values), status)
 
-    def _problem(self, status: int, title: str, text: str) -> Response:
+    def problem(self, status: int, title: str, text: str) -> Response:
         # This page asks nothing of the ledger, which may be the problem; and it is guarded also where it leaves last.
-        body = self._templates.get_template("problem.html").render(title=title, text=text, now=None, is_virtual=False)
+        template = self._templates.get_template("problem.html")
+        body = template.render(title=title, text=text, now=None, is_virtual=False, person=viewer())
         return HTMLResponse(body, status, headers=HEADERS)
 
 

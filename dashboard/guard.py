@@ -1,7 +1,8 @@
 """Guards every answer of the page: strict headers, and no answer to a request for somebody else's host name.
 
-The page asks nobody who they are: on one machine whoever reaches it may read it. So a web site must not reach it through
+On one machine the page asks nobody who they are: whoever reaches it may read it. So a web site must not reach it through
 a visitor's browser (DNS rebinding): as long as the page is bound to this machine only, only its own names are answered.
+Where people sign in it has one public name, and answers to no other.
 """
 
 from __future__ import annotations
@@ -29,11 +30,13 @@ LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class Guard:
-    """ASGI middleware. `host` is the address that the page is bound to."""
+    """ASGI middleware. `host` is the address that the page is bound to, `public` the name that people type, if they sign in."""
 
-    def __init__(self, app: ASGIApp, host: str) -> None:
+    def __init__(self, app: ASGIApp, host: str, public: str = "") -> None:
         self._app = app
         self._names = LOOPBACK_NAMES | {host} if is_loopback(host) else None
+        if public:
+            self._names = frozenset({public})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

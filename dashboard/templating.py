@@ -9,14 +9,16 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from payments.display import clean, money, sums, told, words
+from payments.display import clean, duration, money, sums, told, words
 from payments.masking import masked
 
 FOLDER = Path(__file__).parent
 TEXT_MAX = 1_000
 
-GOOD = frozenset({"reconciled", "assembled", "resolved", "closed_by_late_result", "done", "read", "curated"})
-BAD = frozenset({"in_doubt", "refused", "not_received", "stopped", "abandoned", "unreadable", "failed", "doubtful"})
+GOOD = frozenset({"reconciled", "assembled", "resolved", "closed_by_late_result", "done", "read", "curated", "reached"})
+BAD = frozenset(
+    {"in_doubt", "refused", "not_received", "stopped", "abandoned", "unreadable", "failed", "failing", "doubtful"}
+)
 DOUBTFUL = frozenset({"cancelled", "partially_accepted", "open", "reopened", "written_off", "revoked", "withdrawn"})
 
 
@@ -38,6 +40,7 @@ def environment() -> Environment:
         "tone": tone,
         "number": number,
         "told": told,
+        "duration": duration,
     }
     return found
 

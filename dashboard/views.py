@@ -12,6 +12,7 @@ from payments.config import Configuration
 from payments.records import OutboundFile
 from payments.states import FileState
 from reconciliation.statement import OPEN_STATES, Statement, statement
+from runtime.attention import attention
 from runtime.ledger.audit import AuditRecord, audit_records
 from runtime.ledger.ledger import SqlTransaction
 from transfer.deliver import blocked_by
@@ -49,15 +50,17 @@ def books(tx: SqlTransaction, configuration: Configuration, now: datetime) -> di
     result = statement(tx)
     files, blocks = tx.files.find(order="-created_at"), blocked(tx, configuration, now)
     rows = [file_row(file, blocks, now) for file in files]
-    attention = [row for row in rows[RECENT:] if row.flags][:ATTENTION_MAX]
+    flagged = [row for row in rows[RECENT:] if row.flags][:ATTENTION_MAX]
     return {
         "statement": result,
+        "found": attention(tx, configuration, now),
+        "has_unreadable": any(total.unreadable for total in result.terms.values()),
         "equations": equations(result),
         "incoming_equations": incoming(result),
         "keys": sorted({key for total in result.terms.values() for key in total.amount_minor}),
         "runs": tx.runs.find(order="-opened_at", limit=RECENT),
         "runs_count": tx.runs.count(),
-        "files": rows[:RECENT] + attention,
+        "files": rows[:RECENT] + flagged,
         "files_count": len(files),
         "blocks": list(blocks.values()),
         "latest": tx.mismatches.find(order="-opened_at", limit=RECENT, state=OPEN_STATES),

@@ -41,7 +41,7 @@ EVENT_FIELDS = (
 )
 """The fields of RD."""
 TAGS = (b"AH,", b"AK,", b"AT,", b"RH,", b"RD,", b"RT,")
-NO_HASHES = pa.array([], pa.binary(32))
+NO_HASHES = pa.nulls(0, pa.binary(32))  # pa.array looks for pandas: not while this is imported
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +209,7 @@ class _File:
         elif self.head.is_results and tag == "RD" and len(fields) == len(EVENT_FIELDS):
             self.line += 1
             self.rows.add(self.line, **dict(zip(EVENT_FIELDS[2:], fields[2:], strict=True)))
-        elif not self.head.is_results and tag == "AK" and len(fields) == 6 and self.answers == 1:
+        elif not self.head.is_results and tag == "AK" and len(fields) in {6, 8} and self.answers == 1:
             self._acknowledgement(fields)
         elif tag == ("RT" if self.head.is_results else "AT") and len(fields) == (3 if self.head.is_results else 2):
             self.trailer = fields
@@ -218,11 +218,15 @@ class _File:
             self._unreadable(f"not a record that may stand here, or not with {len(fields)} fields")
 
     def _acknowledgement(self, fields: list[str]) -> None:
-        _, status, count, code, text, next_sequence = fields
+        _, status, count, code, text, next_sequence = fields[:6]
         if status in GROUP_STATUSES:
             self.reading.group_status, self.reading.group_reason = status, code or None
         self.reading.original_count = int(count) if COUNT.fullmatch(count) else None
         self.reading.next_sequence = int(next_sequence) if COUNT.fullmatch(next_sequence) else None
+        if len(fields) == 8:
+            size, sha256 = fields[6], fields[7].lower()
+            self.reading.original_size = int(size) if COUNT.fullmatch(size) else None
+            self.reading.original_sha256 = sha256 or None
         error = None if status in GROUP_STATUSES else "unknown status"
         self.line += 1
         self.rows.add(self.line, level="GRP", status=status, reason_code=code, reason_text=text, error=error)

@@ -40,6 +40,8 @@ class Reading:
         self.original_sequence: int | None = None
         self.next_sequence: int | None = None  # the number that the acquirer expects of our next file
         self.original_count: int | None = None  # how many payments the acquirer says our file holds
+        self.original_size: int | None = None  # bytes and SHA-256 of our file as the acquirer got it
+        self.original_sha256: str | None = None
         self.group_status: str | None = None  # of the whole file: one of stated.GROUP_STATUSES
         self.group_reason: str | None = None
         self._first_unreadable = ""

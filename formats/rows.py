@@ -42,9 +42,7 @@ TEXTS = (
 COLUMNS = (*REQUIRED, *TEXTS)
 """The columns of payments.tables.CURATED that a writer uses; others are left alone."""
 
-NO_HASHES = pa.array([], pa.binary(32))
-CURRENCIES = pa.array(list(MINOR_UNITS), pa.string())
-UNITS = pa.array(list(MINOR_UNITS.values()), pa.int8())
+NO_HASHES = pa.nulls(0, pa.binary(32))  # pa.array looks for pandas: not while this is imported
 
 
 class CountedRows:
@@ -112,7 +110,8 @@ def _check_required(batch: pa.RecordBatch) -> None:
             refuse_where(batch, pc.is_null(batch[name]), f"{name} is missing")
     refuse_where(batch, pc.less(batch["amount_minor"], 0), "the amount is negative")
     refuse_where(batch, pc.invert(pc.is_in(batch["direction"], pa.array(["CRDT", "DBIT"]))), "direction is unknown")
-    unit = UNITS.take(pc.index_in(batch["currency"], CURRENCIES))
+    units = pa.array(list(MINOR_UNITS.values()), pa.int8())
+    unit = units.take(pc.index_in(batch["currency"], pa.array(list(MINOR_UNITS), pa.string())))
     agrees = pc.fill_null(pc.equal(unit, batch["minor_unit"]), fill_value=False)
     refuse_where(batch, pc.invert(agrees), "minor_unit is not that of its currency in ISO 4217")
     for name in ("end_to_end_id", *TEXTS):

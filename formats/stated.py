@@ -48,7 +48,7 @@ AMOUNT_ERRORS = {
 ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 ISO_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}")
 NOT_PROVIDED = "NOTPROVIDED"  # ISO 20022 usage for a mandatory reference that the sender does not have
-NO_TEXT = pa.scalar(None, pa.string())
+NO_TEXT = pa.nulls(1, pa.string())[0]  # pa.scalar looks for pandas: not while this is imported
 V = TypeVar("V")
 
 

@@ -3,16 +3,19 @@
 delivered             exactly one complete file, equal hash, a receipt that says so
 in doubt              at most one, no receipt, and the reason stands in the ledger
 sealed, waiting       none, no receipt, and the reason stands in the ledger once it was tried
+marker, checksum      at most one beside a delivered file, exactly one once it is called placed, none beside any other
 always                nothing is offered in part, nothing twice, and the source object is kept
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from local.hostile_acquirer import HostileAcquirer
 from local.hostile_watch import Content
+from payments.companions import Companion, content_of
 from payments.errors import TieoutError
 from payments.hashing import sha256_of
 from payments.keys import outbound_key
@@ -31,6 +34,7 @@ class Told:
     attempts: tuple[Attempt, ...]
     receipt: Receipt | None
     kept: str
+    beside: Companion | None = None
 
 
 def contradictions(tx: Transaction, store: ObjectStore, acquirer: str, server: HostileAcquirer) -> list[str]:
@@ -42,6 +46,7 @@ def contradictions(tx: Transaction, store: ObjectStore, acquirer: str, server: H
             tuple(tx.attempts.find(file_id=file.file_id, order="attempt")),
             tx.receipts.get(file.file_id),
             _kept(store, file),
+            tx.companions.get(file.file_id),
         )
         for file in files
     ]
@@ -56,11 +61,22 @@ def compare(told: Iterable[Told], hands: list[tuple[str, Content]], contents: Ma
         known.setdefault(each.file.name, set()).add(each.file.sha256)
         copies = [content for name, content in hands if name == each.file.name and content.sha256 == each.file.sha256]
         found += [f"{each.file.name}: {fault}" for fault in _faults(each, len(copies))]
+        if each.beside is not None:
+            wanted = hashlib.sha256(content_of(each.beside, each.file)).hexdigest()
+            known.setdefault(each.beside.name, set()).add(wanted)
+            beside = [content for name, content in hands if name == each.beside.name and content.sha256 == wanted]
+            found += [f"{each.beside.name}: {fault}" for fault in _faults_beside(each.beside, len(beside))]
     for name, seen in contents.items():
         strange = sum(content.sha256 not in known.get(name, set()) for content in seen)
         if strange:
             found.append(f"{name}: the acquirer saw {strange} contents that the ledger does not know")
     return found
+
+
+def _faults_beside(beside: Companion, copies: int) -> list[str]:
+    if copies > 1:
+        return [f"the acquirer has it {copies} times"]
+    return [f"{beside.state}, and the acquirer does not have it"] if beside.state == "placed" and not copies else []
 
 
 def _faults(told: Told, copies: int) -> list[str]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from functions.topology import stages_for
-from runtime.notices import notice
+from functions.topology import TOPOLOGY
+from runtime.tell import tell
 from runtime.wiring import World
-
-BUCKET = "tieout-local"
 
 
 def local_world(config: str | None = None) -> World:
@@ -19,5 +17,4 @@ def local_world(config: str | None = None) -> World:
 
 def route(world: World, key: str, size: int = 0) -> None:
     """Send the notice of one created object to every queue that waits for it."""
-    for stage in stages_for(key):
-        world.queue.send(stage.queue, notice(BUCKET, key, size))
+    tell(world, TOPOLOGY, key, size)

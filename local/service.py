@@ -19,14 +19,15 @@ from pathlib import Path
 from dashboard.address import forget
 from functions.topology import TOPOLOGY
 from local.page import Pauses
-from local.schedule import begin_schedules, due_wakes, new_alarms, next_due
-from local.sweep import sweep
 from local.virtual import VirtualClock
 from payments.errors import NotAllowed, TryAgain
-from payments.firings import mark_fired
+from runtime.anchors import anchor_when_due
+from runtime.beat import begin, raise_alarms, wake_due
+from runtime.key_watch import watch_keys
 from runtime.ledger.clock import LedgerClock
 from runtime.ledger.queue import LedgerQueue
-from runtime.wakes import wake
+from runtime.schedule import next_due
+from runtime.sweep import sweep
 from runtime.wiring import World
 
 log = logging.getLogger(__name__)
@@ -89,11 +90,9 @@ class Service:
             return
         # First the queues, then the ledger: with no message anywhere no worker is at it, and what the ledger says stays true.
         busy = self._busy()
-        woken = self._wake(busy)
+        woken = wake_due(self._world, busy)
         if time.monotonic() - self._swept_s > self._world.configuration.service.sweep_every_s:
-            self._swept_s = time.monotonic()
-            sweep(self._world)
-            self._raise_alarms()
+            self._look_after()
         if self._clock is not None:
             self._quiet = not woken and not busy
             self._move(self._clock, quiet=self._quiet)
@@ -105,9 +104,9 @@ class Service:
             queue.release_held(f"worker-{self._instance}-", forgiven=True)
             self._world.ledger.leases.release_held(f"worker-{self._instance}-")
         self._world.tidy()
-        with self._world.ledger.begin() as tx:
-            begin_schedules(tx, self._world.configuration, self._world.clock.now())
-        sweep(self._world)
+        begin(self._world)
+        watch_keys(self._world)
+        sweep(self._world, TOPOLOGY)
         if self._clock is not None:
             self._clock.publish()
         for number in range(self._world.configuration.service.workers):
@@ -147,26 +146,13 @@ class Service:
         self._start(PAGE, "dashboard.serve")
         self._page_pauses.started()
 
-    def _wake(self, busy: set[str]) -> bool:
-        """Send one wake-up per queue and subject that is due, unless that queue is busy already. True: something is due."""
-        now = self._world.clock.now()
-        with self._world.ledger.look() as tx:
-            wakes = due_wakes(tx, self._world.configuration, now)
-        for each in wakes:
-            if not each.firing and each.queue in busy:
-                continue
-            self._world.queue.send(each.queue, wake(each.subject))
-            if each.firing:
-                with self._world.ledger.begin() as tx:
-                    mark_fired(tx, each.firing, now)
-        return bool(wakes)
-
-    def _raise_alarms(self) -> None:
-        """Say in the log what may miss a window, while there is time to do something about it."""
-        with self._world.ledger.begin() as tx:
-            said = new_alarms(tx, self._world.configuration, self._world.clock.now())
-        for text in said:
-            log.error("%s. `tieout acquirer NAME next` shows the figures.", text)
+    def _look_after(self) -> None:
+        """What is done now and then, whatever is due."""
+        self._swept_s = time.monotonic()
+        watch_keys(self._world)
+        sweep(self._world, TOPOLOGY)
+        raise_alarms(self._world)
+        anchor_when_due(self._world)
 
     def _busy(self) -> set[str]:
         """Queues of the topology that hold any message. Dead letters keep nobody busy."""

@@ -10,9 +10,12 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
+from payments.config_audit import Audit
 from payments.config_base import Currency, Direction, Name, NotNegative, Positive, Section, TimeOfDay
-from payments.config_drops import BucketDrop, DirectoryDrop
-from payments.config_files import DelimitedColumns, Encode, FixedWidth, Format, Layout, Split
+from payments.config_drops import BucketDrop, DirectoryDrop, Jump, Login
+from payments.config_files import AfterRename, DelimitedColumns, Encode, FixedWidth, Format, Layout, Split
+from payments.config_results import Results
+from payments.config_task import DeliveryTask
 from payments.config_windows import Calendar, Window
 from payments.errors import WrongConfiguration
 
@@ -26,10 +29,12 @@ class Stores(Section, frozen=True, kw_only=True):
 
 
 class LedgerSection(Section, frozen=True, kw_only=True):
-    """`sqlite:FILE` or `postgresql://user@host:port/database`; the password by reference."""
+    """`sqlite:FILE` or `postgresql://user@host:port/database`; the password by reference, or with `iam` made for each log-in."""
 
     url: str = "sqlite:ledger.db"
     password: str = ""
+    iam: bool = False
+    connections_max: Annotated[int, Meta(ge=1, le=100)] = 4
 
 
 class QueueSection(Section, frozen=True, kw_only=True):
@@ -45,6 +50,9 @@ class Service(Section, frozen=True, kw_only=True):
 
     workers: Annotated[int, Meta(ge=1, le=64)] = 2
     receives_max: Annotated[int, Meta(ge=1, le=1000)] = 5
+    extract_by: Literal["service", "scheduler"] = "service"
+    deliver_in_function_bytes_max: NotNegative = 1_000_000_000
+    delivery_task: DeliveryTask | None = None
     sweep_every_s: Positive = 60
 
 
@@ -137,15 +145,9 @@ class Curation(Section, frozen=True, kw_only=True):
     date_ahead_days_max: NotNegative = 366
 
 
-class Sftp(Section, frozen=True, kw_only=True):
-    """The acquirer's SFTP server. `host_keys` are whole public keys (`ssh-ed25519 AAAA...`): any other is refused."""
+class Sftp(Login, frozen=True, kw_only=True):
+    """The acquirer's SFTP server."""
 
-    host: str
-    port: Annotated[int, Meta(ge=1, le=65535)] = 22
-    user: str
-    key: str = ""
-    password: str = ""
-    host_keys: Annotated[list[str], Meta(min_length=1)]
     inbox: str = "inbox"
     outbox: str = "outbox"
     archive: str = ""
@@ -153,10 +155,15 @@ class Sftp(Section, frozen=True, kw_only=True):
     files_in_flight: Annotated[int, Meta(ge=1, le=64)] = 32
     bandwidth_limit_mb_s: NotNegative = 0
     proxy: str = ""
+    proxy_user: str = ""
+    proxy_password: str = ""
+    jump: Jump | None = None
+    profile_age_days_max: Positive = 365
     require_strict_kex: bool = True
     keepalive_s: Positive = 15
     connect_timeout_s: Positive = 15
     channel_timeout_s: Positive = 30
+    slowest_bytes_per_s: NotNegative = 1_000
 
 
 class Limits(Section, frozen=True, kw_only=True):
@@ -176,24 +183,6 @@ class Retry(Section, frozen=True, kw_only=True):
     attempts: Positive = 12
 
 
-class Results(Section, frozen=True, kw_only=True):
-    """What comes back: which names are results, and by when (seconds after delivery) every payment must be answered."""
-
-    format: Literal["delimited", "pain.002"] = "delimited"
-    names: Annotated[list[str], Meta(min_length=1)] = field(default_factory=lambda: ["*"])
-    ignore: list[str] = field(default_factory=lambda: ["*.tmp", "*.part", "*.filepart", ".*"])
-    collect_every_s: Positive = 60
-    stable: Literal["listings", "marker"] = "listings"
-    stable_listings: Annotated[int, Meta(ge=1, le=2)] = 2
-    marker: str = "{name}.ok"
-    read_once: bool = False
-    after: Literal["leave", "delete", "move"] = "leave"
-    archive: str = ""
-    acknowledged_after_s: NotNegative = 0
-    due_after_s: Positive = 86_400
-    bytes_max: Positive = 2_000_000_000
-
-
 class AcquirerSection(Section, frozen=True, kw_only=True):
     """The partner that files go to. Four keys have no default, because a wrong guess would call a payment settled."""
 
@@ -204,6 +193,7 @@ class AcquirerSection(Section, frozen=True, kw_only=True):
     delimited_columns: DelimitedColumns | None = None
     split: Split = field(default_factory=Split)
     encode: Encode = field(default_factory=Encode)
+    after_rename: AfterRename | None = None
     file_name: str = "{acquirer}_{business_date:%Y%m%d}_{sequence:06d}_{generation}.csv"
     results_list: Literal["all", "exceptions_only", "successes_only"]
     final_status: Literal["ACTC", "ACCP", "ACSP", "ACSC", "ACCC"]
@@ -217,10 +207,11 @@ class AcquirerSection(Section, frozen=True, kw_only=True):
     sequence_first: Positive = 1
     initiating_party: str = "Tieout"
     tolerance_minor: NotNegative = 0
-    verify: Literal["size", "read_back", "hash_extension"] = "size"
+    verify: Literal["size", "read_back", "hash_extension", "strongest"] = "size"
     limits: Limits = field(default_factory=Limits)
     retry: Retry = field(default_factory=Retry)
     results: Results = field(default_factory=Results)
+    keys_warn_days: NotNegative = 30
     calendar: Calendar | None = None
     window: list[Window] = field(default_factory=list)
 
@@ -236,8 +227,8 @@ class AcquirerSection(Section, frozen=True, kw_only=True):
     def secrets(self) -> tuple[str, ...]:
         """References of every secret that opens the way to the acquirer."""
         match self.drop:
-            case Sftp(key=key, password=password):
-                return tuple(filter(None, (key, password)))
+            case Sftp(jump=jump, proxy_password=proxy_password) as sftp:
+                return (*sftp.secrets, *(jump.secrets if jump else ()), *filter(None, [proxy_password]))
             case BucketDrop(access_key=access_key, secret_key=secret_key):
                 return tuple(filter(None, (access_key, secret_key)))
             case _:
@@ -273,6 +264,7 @@ class Configuration(Section, frozen=True, kw_only=True):
     dashboard: DashboardSection = field(default_factory=DashboardSection)
     curation: Curation = field(default_factory=Curation)
     reconciliation: ReconciliationSection = field(default_factory=ReconciliationSection)
+    audit: Audit = field(default_factory=Audit)
     source: list[SourceSection] = field(default_factory=list)
     acquirer: list[AcquirerSection] = field(default_factory=list)
 

@@ -1,4 +1,4 @@
-"""The tables of an acquirer that declare what its files look like: fixed width, columns, splitting, compression, PGP."""
+"""The tables of an acquirer that declare what its files look like: fixed width, columns, splitting, compression, PGP; and what lies beside them."""
 
 from __future__ import annotations
 
@@ -91,3 +91,15 @@ class Encode(Section, frozen=True, kw_only=True):
         """What it adds to the name of a file."""
         packed = {"none": "", "gzip": ".gz", "zstd": ".zst"}[self.compression]
         return packed if self.pgp is None else f"{packed}.pgp"
+
+
+class AfterRename(Section, frozen=True, kw_only=True):
+    """What is put beside every file once it has its name. Without `name` it is `{name}.done` or `{name}.sha256`."""
+
+    write: Literal["marker", "checksum"]
+    name: str = ""
+
+    def name_for(self, file_name: str) -> str:
+        """What the companion of a file of this name is called."""
+        template = self.name or {"marker": "{name}.done", "checksum": "{name}.sha256"}[self.write]
+        return template.replace("{name}", file_name)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from payments.books import Total
 from payments.currencies import MINOR_UNITS, text_of_minor
 
 HASH = re.compile("[0-9a-f]{64}")
@@ -31,6 +32,19 @@ def sums(amounts: Mapping[str, int]) -> str:
     return " · ".join(f"{key} {money(value, key.partition('/')[0])}" for key, value in sorted(amounts.items()))
 
 
+def amounts(total: Total) -> str:
+    """The sums of a total, and how many of its rows are in none of them because their amount cannot be read."""
+    unreadable = f"{total.unreadable:,} unreadable" if total.unreadable else ""
+    return " · ".join(part for part in (sums(total.amount_minor), unreadable) if part)
+
+
+def duration(seconds: int) -> str:
+    """`3 d 04:05:06`, without the days where there are none."""
+    days, rest = divmod(abs(seconds), 86_400)
+    clock = f"{rest // 3600:02d}:{rest // 60 % 60:02d}:{rest % 60:02d}"
+    return f"{'-' if seconds < 0 else ''}{f'{days:,} d ' if days else ''}{clock}"
+
+
 def words(name: object) -> str:
     """`amount_differs` as people read it: amount differs."""
     return str(name).replace("_", " ")
@@ -47,8 +61,9 @@ def told(body: str) -> str:
 
 def _short(value: Any) -> str:
     match value:
-        case {"count": count, "amount_minor": amounts}:
-            return f"{count:,} ({sums(amounts)})" if amounts else f"{count:,}"
+        case {"count": _, "amount_minor": _}:
+            total = Total.from_json(value)
+            return f"{total.count:,} ({amounts(total)})" if amounts(total) else f"{total.count:,}"
         case dict():
             return ", ".join(f"{words(name)} {_short(each)}" for name, each in value.items())
         case str() if HASH.fullmatch(value):

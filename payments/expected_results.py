@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from payments.concerns import Concern
 from payments.config import AcquirerSection
 from payments.due_times import acknowledgement_due
 from payments.ports import Transaction
@@ -34,6 +35,10 @@ class Owed:
             "due_at": self.due_at.isoformat(),
             "payments": self.payments,
         }
+
+    @property
+    def concern(self) -> Concern:
+        return Concern(str(self), ("file", self.name, "show"))
 
     def __str__(self) -> str:
         what = "no acknowledgement" if self.what == "acknowledgement" else f"no result of {self.payments:,} payments"

@@ -128,6 +128,11 @@ def reported_key(acquirer: str, business_date: date, sha256: str) -> str:
     return f"reported/{acquirer}/{business_date}/{sha256}.parquet"
 
 
+def set_aside_key(acquirer: str, business_date: date, sha256: str) -> str:
+    """The empty object of a result file that is not used: its other key stays free until it can be."""
+    return f"reported/{acquirer}/{business_date}/{sha256}.aside.parquet"
+
+
 def matched_key(acquirer: str, business_date: date, file: str, events: str) -> str:
     """`events` is the hash of the set of result files that were folded: same set, same bytes."""
     return f"matched/{acquirer}/{business_date}/{file}/{events}.parquet"

@@ -14,6 +14,14 @@ TTL = timedelta(seconds=120)
 """How long a lease outlives a holder that died. Work renews it between its steps."""
 BEATS_PER_TTL = 4
 
+MayBegin = Callable[[], bool]
+"""Whether there is time to begin something new. Who is stopped in the middle of a step has been killed, for all that anybody knows."""
+
+
+def always() -> bool:
+    """Nobody ends this process but by killing it."""
+    return True
+
 
 @contextmanager
 def kept(leases: Leases, lease: Lease) -> Iterator[None]:
@@ -41,20 +49,27 @@ def kept(leases: Leases, lease: Lease) -> Iterator[None]:
         thread.join()
 
 
-def drain(leases: Leases, name: str, *, pending: Callable[[], bool], step: Callable[[Lease], bool]) -> bool:
-    """Take the lease `name` and call `step` until it does nothing more. False: somebody else holds the lease.
+def drain(
+    leases: Leases,
+    name: str,
+    *,
+    pending: Callable[[], bool],
+    step: Callable[[Lease], bool],
+    may_begin: MayBegin = always,
+) -> bool:
+    """Take the lease `name` and call `step` until it does nothing more, or must not begin. False: somebody else holds the lease.
 
     Whoever found the lease taken has acknowledged its notice and relies on the holder. So the holder asks `pending`
     once more *after* it let go: work recorded before that refusal is seen here, or by the next holder.
     """
-    while pending():
+    while may_begin() and pending():
         lease = leases.acquire(name, ttl=TTL)
         if lease is None:
             return False
         progressed = False
         try:
             with kept(leases, lease):
-                while step(lease):
+                while may_begin() and step(lease):
                     progressed = True
                     leases.renew(lease, ttl=TTL)
         finally:

@@ -7,6 +7,7 @@ import re
 MASK = "<masked>"
 ACCOUNT_LIKE = re.compile(r"\b[A-Z]{2}\d{2}[A-Z0-9]{11,30}\b|\b\d{13,19}\b")
 """The shape of an IBAN (ISO 13616) or of a card number (ISO/IEC 7812)."""
+SHOWN_LAST = 4
 WORD = re.compile(r"[!-~]{0,255}")
 LUHN_DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
 
@@ -25,6 +26,15 @@ def masked_word(text: str) -> str:
     if not WORD.fullmatch(text):
         return MASK
     return ACCOUNT_LIKE.sub(lambda found: MASK if _is_number(found[0]) else found[0], text)
+
+
+def masked_account(text: str) -> str:
+    """An account number for the one person who must compare it: its last four characters and its length.
+
+    One of fewer than eight characters is told by its length alone: four of it would be most of it.
+    """
+    shown = text[-SHOWN_LAST:] if len(text) >= 2 * SHOWN_LAST else ""
+    return f"…{shown} ({len(text)} characters)"
 
 
 def _is_number(text: str) -> bool:

@@ -27,6 +27,7 @@ from payments.records import (
     StagedKey,
     Watermark,
 )
+from payments.side_ledgers import SideLedgers
 
 R = TypeVar("R")
 
@@ -187,7 +188,7 @@ class MismatchLedger(Protocol):
         ...
 
 
-class Transaction(RunLedger, FileLedger, MismatchLedger, Protocol):
+class Transaction(RunLedger, FileLedger, MismatchLedger, SideLedgers, Protocol):
     """One transaction with all ledgers: all of it happens, or none."""
 
     @property
@@ -269,7 +270,7 @@ class RemoteDrop(Protocol):
         """Plain files of a directory, ordered by name, at most 100,000."""
         ...
 
-    def download(self, path: str, local: Path) -> None: ...
+    def download(self, path: str, local: Path, *, bytes_max: int = ...) -> None: ...
 
     @property
     def host_key(self) -> str:

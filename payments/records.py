@@ -197,6 +197,11 @@ class ResultFile:
     reported_sha256: str = ""
     reconciled: bool = False
     note: str = ""
+    content_sha256: str = ""  # of what was in its wrapping; empty: it came plain
+    number: int | None = None  # of a wrapped delimited result file
+    signed_by: str = ""  # fingerprint
+    signed_at: datetime | None = None
+    disputed: str = ""  # why what it says of our file as a whole is no evidence
     revision: int = 0
 
 

@@ -49,6 +49,14 @@ def primary_key_text(raw: pa.Table, source: SourceSection) -> pa.Array:
     return pc.cast(_joined([canonical_text(raw[name]) for name in source.primary_key]), pa.string())
 
 
+def key_values(text: str) -> list[str | None]:
+    """The values that `primary_key_text` joined, in its order; None for null."""
+    values = [None if part == NULL else part for part in text.split(SEPARATOR)]
+    for character, replacement in reversed(ESCAPES):
+        values = [None if value is None else value.replace(replacement, character) for value in values]
+    return values
+
+
 def hash_rows(texts: Sequence[pa.Array], *, meaning: Sequence[str]) -> pa.Array:
     """One BLAKE2b-256 (binary(32)) per row over m string columns of n rows each; `meaning` says what they are columns of.
 

@@ -26,7 +26,7 @@ class FileState(StrEnum):
 _F = FileState
 FILE_TRANSITIONS: dict[FileState, frozenset[FileState]] = {
     _F.PLANNED: frozenset({_F.SEALED, _F.CANCELLED}),
-    _F.SEALED: frozenset({_F.DELIVERING, _F.CANCELLED}),
+    _F.SEALED: frozenset({_F.DELIVERING, _F.CANCELLED, _F.NOT_RECEIVED}),
     _F.DELIVERING: frozenset({_F.SEALED, _F.DELIVERED, _F.IN_DOUBT}),
     _F.IN_DOUBT: frozenset({_F.SEALED, _F.DELIVERED, _F.NOT_RECEIVED}),
     _F.DELIVERED: frozenset({_F.ACKNOWLEDGED, _F.PARTIALLY_ACCEPTED, _F.REFUSED, _F.RECONCILED, _F.NOT_RECEIVED}),
@@ -54,6 +54,12 @@ TERM_OF_FILE_STATE: dict[FileState, str] = {
     _F.NOT_RECEIVED: "cancelled",
 }
 """The term of I1 under which the rows of a file are counted."""
+
+SETTLED_HOLD = "settled: "
+"""How `held` begins of a file with a payment that the acquirer settled under an earlier assignment. Nobody releases it."""
+
+SPOKEN_HOLD = "the acquirer speaks of this file"
+"""How `held` begins of a file of which nothing was placed, and which the acquirer names all the same."""
 
 CLOSED_FILE_STATES = frozenset({_F.REFUSED, _F.CANCELLED, _F.NOT_RECEIVED})
 """States in which the assignments of a file are closed: no longer live."""
@@ -176,6 +182,7 @@ class PoolReason(StrEnum):
     WAITING = "waiting"
     FUTURE_DATED = "future_dated"
     CHANGED_AFTER_SEALED = "changed_after_sealed"
+    SETTLED = "settled"
 
 
 class MatchResult(StrEnum):

@@ -10,6 +10,7 @@ from typing import Any
 from payments.keys import mismatch_id
 from payments.masking import masked_word
 from payments.records import Mismatch, OutboundFile, ResultFile
+from payments.redeliveries import LATER_STATUS
 from payments.states import OPEN_MISMATCH_STATES, MismatchKind, MismatchState
 from reconciliation.matching import Matched
 
@@ -58,6 +59,9 @@ def _pair(file: OutboundFile, row: Mapping[str, Any], at: datetime) -> Mismatch:
     detail = {name: masked_word(row[name]) for name in STATED if row[name] is not None}
     if row["reported_date"] is not None and row["kind"] == MismatchKind.DATE_DIFFERS:
         detail |= {"date": "requested_date", "reported_date": row["reported_date"].isoformat()}
+    if row["kind"] == MismatchKind.STATUS_REJECTED and row["last_status"] != row["status"]:
+        # The rejection stands, but it was not the last word: such a payment is not sent again.
+        detail |= {LATER_STATUS: row["last_status"]}
     return Mismatch(
         id=mismatch_id("payment", file.file_id, row["payment_id"]),
         acquirer=file.acquirer,
@@ -130,7 +134,8 @@ def _late(file: OutboundFile, row: Mapping[str, Any], at: datetime) -> Mismatch:
         reported_minor=row["reported_minor"],
         currency=row["currency"],
         direction=row["direction"],
-        detail={"status": row["status"], "severity": "highest", "file_state": file.state},
+        # The last word: whether the money is there in the end is what counts.
+        detail={"status": row["last_status"], "severity": "highest", "file_state": file.state},
     )
 
 

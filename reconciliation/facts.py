@@ -6,8 +6,10 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from payments.companions import Companion
 from payments.ports import Transaction
 from payments.records import Attempt, Chunk, OutboundFile, Receipt, ResultBooks, ResultFile, Run
+from payments.redeliveries import Redelivery
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,8 @@ class FileFacts:
     results: list[tuple[ResultFile, ResultBooks]]
     mismatches_by_kind: Mapping[str, int]  # whatever their state
     replaced_by: OutboundFile | None
+    companion: Companion | None  # its marker or checksum file
+    redeliveries: list[Redelivery]  # payments of it that were sent again one by one, oldest first
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,8 @@ def file_facts(tx: Transaction, file: OutboundFile) -> FileFacts:
         results=sorted(known, key=lambda pair: (pair[0].collected_at, pair[0].name)),
         mismatches_by_kind=dict(sorted(kinds.items())),
         replaced_by=successors[-1] if successors else None,
+        companion=tx.companions.get(file.file_id),
+        redeliveries=tx.redeliveries.find(file_id=file.file_id, order="decided_at"),
     )
 
 

@@ -105,6 +105,8 @@ def _open(
 def _end(tx: Transaction, result: ResultFile, at: datetime) -> None:
     states = tuple(str(state) for state in OPEN_MISMATCH_STATES)
     for known in tx.mismatches.find(acquirer=result.acquirer, kind=str(MismatchKind.SEQUENCE_GAP), state=states):
+        if known.id != mismatch_id("sequence", result.acquirer, known.result_sha256):
+            continue  # another alarm about numbers, with another end
         cause = tx.results.get(result.acquirer, known.result_sha256)
         if cause is not None and cause.collected_at < result.collected_at:
             closed = str(MismatchState.CLOSED_BY_LATE_RESULT)

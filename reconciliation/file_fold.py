@@ -54,7 +54,12 @@ class FileFold:
     overdue: bool
     at: datetime
     holes: tuple[int, ...]  # numbers of result files that must have been there by now, and are not
-    heard_at: datetime | None  # when a result file first named it: by then it was in the acquirer's hands
+    heard_at: (
+        datetime | None
+    )  # when a result file that is evidence first named it: by then it was in the acquirer's hands
+    mentioned: bool  # whether any result file names it, evidence or not
+    signed_by: str = ""  # whose signature the word on the whole file bears, or the first evidence that it is there
+    gone: frozenset[str] = frozenset()  # payments (payment_id) that two people sent again
 
 
 def fold_file(
@@ -67,13 +72,15 @@ def fold_file(
     spool: Path,
     *,
     marked: bool = False,
+    gone: frozenset[str] = frozenset(),
 ) -> FileFold:
-    """`marked`: the acquirer's marker says that every result of this file is there.
+    """`marked`: the acquirer's marker says that every result of this file is there. `gone`: payments that were sent again.
 
     Pure but for the two objects it puts: the same results and the same silence give the same bytes.
     """
     overdue = file.results_due_at is not None and file.results_due_at <= now
-    word = max((each.word for each in heard if each.word), key=lambda each: each.weight, default=Word(""))
+    spoke = max((each for each in heard if each.word), key=_weight, default=None)
+    word = Word("") if spoke is None or spoke.word is None else spoke.word
     complete = _set_complete(acquirer, heard, word, overdue=overdue, marked=marked)
     implicit = acquirer.results_list == "exceptions_only" and complete
     closed = file.state in CLOSED_FILE_STATES or word.status == "refused"
@@ -83,13 +90,37 @@ def fold_file(
         stack.enter_context(translated(f"file {file.name}"))
         expected = stack.enter_context(store.local(expected_of(file)))
         told = [_told(store, stack, each) for each in heard]
-        matched = match_file(engine, expected, told, names=names, terms=terms, closed=closed)
+        matched = match_file(engine, expected, told, names=names, terms=terms, closed=closed or gone)
     totals = {name: _total(matched.rows, name) for name in OUTCOMES}
     key = _store(store, spool, file, matched.rows, set_hash([each.result for each in heard], terms))
-    heard_at = min((each.result.collected_at for each in heard), default=None)
+    first = min((each.result for each in heard if not each.result.disputed), key=_collected, default=None)
+    said = first if spoke is None or not word.status else spoke.result
     numbered = acquirer.results.format == "delimited" and (overdue or marked)
     missing = holes(store, [each.result for each in heard]) if numbered else ()
-    return FileFold(file, matched, totals, key, word, overdue, now, missing, heard_at)
+    return FileFold(
+        file=file,
+        matched=matched,
+        totals=totals,
+        key=key,
+        word=word,
+        overdue=overdue,
+        at=now,
+        holes=missing,
+        heard_at=None if first is None else first.collected_at,
+        mentioned=bool(heard),
+        signed_by="" if said is None else said.signed_by,
+        gone=gone,
+    )
+
+
+def _weight(heard: Heard) -> tuple[object, ...]:
+    """By the word; of equal words the first one that was signed."""
+    weight = heard.word.weight if heard.word else ()
+    return (*weight, heard.result.signed_by != "", -heard.result.collected_at.timestamp())
+
+
+def _collected(result: ResultFile) -> datetime:
+    return result.collected_at
 
 
 def expected_of(file: OutboundFile) -> str:

@@ -8,12 +8,13 @@ from payments.config import AcquirerSection
 from payments.due_times import results_due
 from payments.keys import file_chain
 from payments.ports import Transaction
-from payments.records import Mismatch, OutboundFile
+from payments.records import Attempt, Mismatch, OutboundFile
 from payments.states import (
     BESIDE_THE_ROW_KINDS,
     CLOSED_FILE_STATES,
     FILE_TRANSITIONS,
     IN_ACQUIRERS_HANDS,
+    SPOKEN_HOLD,
     FileState,
     MismatchKind,
     check_file_transition,
@@ -21,7 +22,9 @@ from payments.states import (
 from reconciliation.differences import compare, of_file, refused
 from reconciliation.file_alarms import numbers_missing
 from reconciliation.file_fold import FileFold, state_of
+from reconciliation.successors import follow, linked
 
+SPOKEN_OF = f"{SPOKEN_HOLD}, though it is certain that nothing of it was placed"
 SOURCE_KINDS = (str(MismatchKind.CHANGED_AFTER_SEALED), str(MismatchKind.RECALL_NEEDED))
 """Mismatches that the source causes: assemble keeps them, no result ends them."""
 
@@ -40,11 +43,13 @@ def record_fold(tx: Transaction, fold: FileFold, acquirer: AcquirerSection) -> O
     state = _next_state(fold, FileState(file.state))
     if state != file.state:
         changes["state"] = str(state)
-        tx.audit.append(file_chain(file.file_id), str(state), {"was": file.state, "reason_code": fold.word.reason})
+        body = {"was": file.state, "reason_code": fold.word.reason, **_signed(fold)}
+        tx.audit.append(file_chain(file.file_id), str(state), body)
     changed = tx.files.change(file, **changes)
     _record_uses(tx, fold)
-    add, change = compare(_wanted(fold, changed), _known(tx, changed), fold.at)
+    add, change = compare(*linked(_wanted(fold, changed), _known(tx, changed)), fold.at)
     tx.replace_mismatches(add, change)
+    follow(tx, changed, fold.matched.rows, fold.gone, fold.at)
     tx.audit.append(
         file_chain(file.file_id),
         "folded",
@@ -60,20 +65,36 @@ def record_fold(tx: Transaction, fold: FileFold, acquirer: AcquirerSection) -> O
 def _evidence(tx: Transaction, fold: FileFold, acquirer: AcquirerSection) -> OutboundFile:
     """Whatever names a delivering or in-doubt file ends the doubt; what names a sealed one stops its delivery."""
     file = fold.file
-    if fold.heard_at is None:
-        return file
-    if file.state in {FileState.DELIVERING, FileState.IN_DOUBT}:
+    if fold.mentioned and file.state == FileState.DELIVERING and (attempt := _uploading(tx, file)) is not None:
+        # It cannot be there by this attempt: its word is about something that we do not know. Nothing of it is placed now.
+        tx.attempts.change(attempt, state="revoked", ended_at=fold.at)
+        tx.audit.append(file_chain(file.file_id), "attempt_revoked", {"attempt": attempt.attempt})
+        check_file_transition(file.name, FileState.DELIVERING, FileState.SEALED)
+        tx.audit.append(file_chain(file.file_id), "held", {"why": SPOKEN_OF})
+        return tx.files.change(file, state=str(FileState.SEALED), held=SPOKEN_OF)
+    if fold.heard_at is not None and file.state in {FileState.DELIVERING, FileState.IN_DOUBT}:
         check_file_transition(file.name, FileState(file.state), FileState.DELIVERED)
         due = results_due(acquirer, fold.heard_at)
-        tx.audit.append(file_chain(file.file_id), "delivered", {"verified_by": "the acquirer names it"})
+        tx.audit.append(
+            file_chain(file.file_id), "delivered", {"verified_by": "the acquirer names it", **_signed(fold)}
+        )
         return tx.files.change(
             file, state=str(FileState.DELIVERED), delivered_at=fold.heard_at, results_due_at=due, note=""
         )
-    if file.state == FileState.SEALED and not file.held:
-        why = "the acquirer speaks of this file, though every attempt to deliver it is known to have failed"
-        tx.audit.append(file_chain(file.file_id), "held", {"why": why})
-        return tx.files.change(file, held=why)
+    if fold.mentioned and file.state == FileState.SEALED and not file.held:
+        tx.audit.append(file_chain(file.file_id), "held", {"why": SPOKEN_OF})
+        return tx.files.change(file, held=SPOKEN_OF)
     return file
+
+
+def _uploading(tx: Transaction, file: OutboundFile) -> Attempt | None:
+    """The attempt under way, as long as its rename is not intended: until then it has placed nothing."""
+    last = next(iter(tx.attempts.find(file_id=file.file_id, order="-attempt", limit=1)), None)
+    return last if last is not None and last.state == "started" else None
+
+
+def _signed(fold: FileFold) -> dict[str, str]:
+    return {"signed_by": fold.signed_by} if fold.signed_by else {}
 
 
 def _next_state(fold: FileFold, now: FileState) -> FileState:

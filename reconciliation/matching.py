@@ -6,12 +6,13 @@ arrival. What is decided here is one outcome per expected payment, and one use p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from payments.states import PAIR_PRECEDENCE, STAGE_OF_STATUS, EventStatus, MatchResult, MismatchKind
 from payments.tables import MATCHED, REPORTED
@@ -52,7 +53,7 @@ class Matched:
     differing: list[dict[str, Any]]  # mismatched rows with what was reported
     duplicates: list[dict[str, Any]]
     unknown: list[dict[str, Any]]
-    settled: list[dict[str, Any]]  # rows with a final positive event, asked for closed files only
+    settled: list[dict[str, Any]]  # rows with a final positive event, among those whose assignment is closed
     uses: dict[str, dict[str, int]]  # result sha256 -> applied, duplicate, unknown
 
 
@@ -63,16 +64,19 @@ def match_file(
     *,
     names: tuple[str, str, int],
     terms: Terms,
-    closed: bool = False,
+    closed: bool | Collection[str] = False,
 ) -> Matched:
-    """`names` is our file by name, message id and sequence; `closed` asks for the payments that were settled all the same."""
+    """`names` is our file by name, message id and sequence.
+
+    `closed` asks for the payments that were settled all the same: of the whole file, or among those listed (payment_id).
+    """
     engine.register("empty_reported", pa.table([pa.array([], each.type) for each in REPORTED], schema=REPORTED))
     engine.execute(
         f"CREATE OR REPLACE TEMP TABLE expected AS SELECT {EXPECTED_COLUMNS} FROM read_parquet(?)", [str(expected)]
     )
     engine.execute(f"CREATE OR REPLACE TEMP TABLE stage(status, stage) AS VALUES {POSITIVE}")  # a table of constants
     engine.execute(_events_sql(reported, names))
-    outcome = engine.execute(_outcome_sql(terms, closed)).to_arrow_table()
+    outcome = engine.execute(_outcome_sql(terms, bool(closed))).to_arrow_table()
     uses: dict[str, dict[str, int]] = {}
     for sha, use, count in engine.execute("SELECT sha, use, count(*) FROM event GROUP BY ALL ORDER BY ALL").fetchall():
         uses.setdefault(sha, {})[use] = count
@@ -81,9 +85,19 @@ def match_file(
         differing=outcome.filter(outcome["kind"].is_valid()).to_pylist(),
         duplicates=_dicts(engine, "SELECT * FROM event WHERE use = 'duplicate' ORDER BY sha, line"),
         unknown=_dicts(engine, "SELECT * FROM event WHERE use = 'unknown' ORDER BY sha, line"),
-        settled=outcome.filter(outcome["settled"]).to_pylist() if closed else [],
+        settled=_settled(outcome, closed),
         uses=uses,
     )
+
+
+def _settled(outcome: pa.Table, closed: bool | Collection[str]) -> list[dict[str, Any]]:
+    if not closed:
+        return []
+    rows = outcome.filter(outcome["settled"])
+    if closed is not True:
+        rows = rows.filter(pc.is_in(rows["payment_id"], pa.array(sorted(closed), pa.string())))
+    found: list[dict[str, Any]] = rows.to_pylist()
+    return found
 
 
 def _dicts(engine: Any, sql: str) -> list[dict[str, Any]]:
@@ -207,7 +221,7 @@ def _outcome_sql(terms: Terms, closed: bool) -> str:
             WHEN settled THEN '{MatchResult.MATCHED}'
             WHEN events = 0 AND implicit THEN '{MatchResult.MATCHED_IMPLICITLY}'
             ELSE last_status END AS how,
-        coalesce(against, last_status) AS status,
+        coalesce(against, last_status) AS status, last_status,
         reason_code, reported_minor, reported_currency, acquirer_reference, events::INTEGER AS events,
         kind, settled, reported_direction, reported_date,
         CASE WHEN kind IS NOT NULL OR settled AND {closed} THEN result_sha256 END AS result_sha256,

@@ -6,6 +6,7 @@ import json
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,11 @@ from payments.keys import file_manifest_key
 from payments.ports import ObjectStore
 from payments.records import OutboundFile
 from reconciliation.certificate import Certificate
+from reconciliation.prove_wrapped import OwnKeys
 
 CONTENT_BYTES_MAX = 64 << 30
+PACKED_MORE_BYTES = 1 << 20
+"""What compression may add to a content that does not pack."""
 SAID = frozenset({"layout", "encoding"})
 """What a manifest may say beyond the ledger: without it nobody could read the bytes after the configuration changed."""
 
@@ -53,10 +57,12 @@ def layout_of(file: OutboundFile, said: Mapping[str, Any]) -> Layout | None:
 
 
 @contextmanager
-def content_of(certificate: Certificate, key: str, path: Path, said: Mapping[str, Any]) -> Iterator[Path | None]:
-    """The bytes as they were before compression, after a check that they are those of the plan; None when they are encrypted.
+def content_of(
+    certificate: Certificate, key: str, path: Path, said: Mapping[str, Any], keys: OwnKeys | None, at: datetime
+) -> Iterator[Path | None]:
+    """The bytes as they were before compression, after a check that they are those of the plan.
 
-    Raises Unreadable.
+    None when they are encrypted, and not to one of our own `keys`. Raises Unreadable.
     """
     encoding = said.get("encoding")
     if encoding is None:
@@ -69,14 +75,20 @@ def content_of(certificate: Certificate, key: str, path: Path, said: Mapping[str
         known = False
     if not known:
         raise Unreadable("the compression in its manifest is none that Tieout writes")
-    if is_encrypted(said):
-        # Only the acquirer can read it. What is proved is that the stored and delivered bytes are the ones that were sealed.
-        certificate.same(key, "payments in its encrypted content", "not counted", "not counted")
-        yield None
-        return
     with tempfile.TemporaryDirectory(prefix="tieout-prove-") as folder:
-        content = Path(folder) / "content"
-        decompress(compression, path, content, bytes_max=size)
+        packed, content = path, Path(folder) / "content"
+        if is_encrypted(said):
+            packed = Path(folder) / "packed"
+            if keys is None or not keys.opened(path, packed, at, size + PACKED_MORE_BYTES):
+                # Only the acquirer can read it. What is proved is that the stored and delivered bytes are the sealed ones.
+                certificate.same(key, "payments in its encrypted content", "not counted", "not counted")
+                yield None
+                return
+            certificate.same(key, "opened with a key of ours", "yes", "yes")
+        if compression == "none":
+            content = packed
+        else:
+            decompress(compression, packed, content, bytes_max=size)
         certificate.same(key, "size before compression", size, content.stat().st_size)
         certificate.same(key, "SHA-256 before compression", sha256, sha256_of(content))
         yield content

@@ -9,12 +9,14 @@ from payments.books import EQUATIONS, INCOMING_EQUATIONS, total_of
 from payments.config import Configuration
 from payments.errors import NotAllowed
 from payments.keys import file_chain, reported_key, run_chain
-from payments.ports import Ledger, ObjectStore, Transaction
+from payments.ports import Ledger, ObjectStore, Secrets, Transaction
 from payments.records import OutboundFile, ResultFile, Run
 from reconciliation.certificate import Certificate
 from reconciliation.facts import file_facts, files_called, run_called, run_facts
 from reconciliation.prove_file import prove_file, prove_index, prove_result
+from reconciliation.prove_redelivery import prove_redeliveries
 from reconciliation.prove_run import prove_run
+from reconciliation.prove_wrapped import own_keys, prove_wrapped_result
 from reconciliation.statement import Statement, statement
 
 
@@ -25,6 +27,7 @@ class ProvePorts:
     ledger: Ledger
     store: ObjectStore
     configuration: Configuration
+    secrets: Secrets | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,8 @@ def prove(ports: ProvePorts, name: str) -> tuple[Certificate, Subjects]:
     for file in subjects.files:
         with ports.ledger.look() as tx:
             facts = file_facts(tx, file)
-        prove_file(certificate, ports.store, facts)
+        prove_file(certificate, ports.store, facts, own_keys(ports.configuration, file.acquirer, ports.secrets))
+        prove_redeliveries(certificate, ports.store, file, facts.redeliveries)
     for ordinal in sorted({file.assembly for file in subjects.files}):
         with ports.ledger.look() as tx:
             assembly = tx.assemblies.get(ordinal)
@@ -86,6 +90,8 @@ def prove(ports: ProvePorts, name: str) -> tuple[Certificate, Subjects]:
             books = tx.result_books.find(acquirer=result.acquirer, sha256=result.sha256)
         reported = reported_key(result.acquirer, result.business_date, result.sha256)
         prove_result(certificate, ports.store, result, books, reported)
+        acquirer = ports.configuration.acquirer_named(result.acquirer)
+        prove_wrapped_result(certificate, ports.store, result, acquirer, ports.secrets)
     if subjects.statement is not None:
         _prove_equations(certificate, subjects.statement)
     return certificate, subjects

@@ -18,18 +18,22 @@ from reconciliation import recount
 from reconciliation.certificate import Certificate
 from reconciliation.facts import FileFacts
 from reconciliation.outbound_bytes import SAID, content_of, is_encrypted, layout_of, said_of
+from reconciliation.prove_wrapped import OwnKeys
 
 OUTCOMES = ("matched", "mismatched", "awaiting")
 FINGERPRINTED = ("line", "file_id", "end_to_end_id", "direction", "amount_minor", "currency", "requested_date")
 
 
-def prove_file(certificate: Certificate, store: ObjectStore, facts: FileFacts) -> None:
-    """All but its rows in the index. A file that was never sealed has no bytes: then only that nothing was sent."""
+def prove_file(certificate: Certificate, store: ObjectStore, facts: FileFacts, keys: OwnKeys | None = None) -> None:
+    """All but its rows in the index. A file that was never sealed has no bytes: then only that nothing was sent.
+
+    With `keys`, one that was encrypted to them too is opened, and its payments are counted again.
+    """
     file = facts.file
     certificate.configs[f"file {file.name}"] = file.config_hash
     if file.sha256:
         fingerprint = _prove_expected(certificate, store, file)
-        _prove_outbound(certificate, store, file, fingerprint)
+        _prove_outbound(certificate, store, file, fingerprint, keys)
         _prove_manifest(certificate, store, file)
         _prove_outcomes(certificate, store, file)
     _prove_receipt(certificate, facts)
@@ -54,14 +58,16 @@ def _prove_expected(certificate: Certificate, store: ObjectStore, file: Outbound
     return fingerprint.value
 
 
-def _prove_outbound(certificate: Certificate, store: ObjectStore, file: OutboundFile, fingerprint: str) -> None:
+def _prove_outbound(
+    certificate: Certificate, store: ObjectStore, file: OutboundFile, fingerprint: str, keys: OwnKeys | None
+) -> None:
     key = outbound_key(file.acquirer, file.business_date, file.file_id, file.name)
     with certificate.stored(store, key, file.sha256) as path:
         if path is None:
             return
         certificate.same(key, "size in bytes", file.size, path.stat().st_size)
         said = said_of(store, file)
-        with content_of(certificate, key, path, said) as content:
+        with content_of(certificate, key, path, said, keys, file.created_at) as content:
             if content is None:
                 return
             found = recount_file(file.format, content, layout_of(file, said))

@@ -7,6 +7,7 @@ import tempfile
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,15 +15,18 @@ import pyarrow.parquet as pq
 from formats.reading import Reading, read_result
 from payments.config import AcquirerSection, Configuration
 from payments.errors import Busy, SetAside, Unreadable
-from payments.hashing import sha256_of
-from payments.keys import day_chain, mismatch_id, reported_key
-from payments.ports import Clock, Ledger, ObjectStore, Transaction
-from payments.records import Mismatch, ResultFile
-from payments.states import OPEN_MISMATCH_STATES, MismatchKind, MismatchState
+from payments.keys import day_chain, reported_key, set_aside_key
+from payments.ports import Clock, Ledger, ObjectStore, Secrets, Transaction
+from payments.records import ResultFile
+from payments.states import MismatchKind
 from payments.tables import REPORTED
+from reconciliation.evidence import dispute
 from reconciliation.file_alarms import Numbers, compare_numbers, name_used_again
+from reconciliation.opened import Opened, open_result, twin_of
+from reconciliation.read_alarms import close_alarms, kind_of, open_alarm
 
 log = logging.getLogger(__name__)
+COUNTS = ("lines", "control", "events", "unreadable")
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,17 @@ class ReadPorts:
     clock: Clock
     configuration: Configuration
     spool: Path
+    secrets: Secrets | None = None
+
+
+@dataclass(slots=True)
+class _Read:
+    """What one file came to. `fatal` is empty when it may be used, else why not."""
+
+    opened: Opened | None = None
+    reading: Reading | None = None
+    fatal: str = ""
+    lines: int = 1  # of what could not be opened nobody knows more
 
 
 def read(ports: ReadPorts, key: str) -> ResultFile | None:
@@ -50,14 +65,23 @@ def read(ports: ReadPorts, key: str) -> ResultFile | None:
         raise SetAside(f"result file {result.name}: acquirer {acquirer_name} is not configured")
     with ports.store.local(key) as path, tempfile.TemporaryDirectory(dir=ports.spool) as folder:
         target = Path(folder) / "reported.parquet"
-        reading, fatal = _read(acquirer.results.format, path, acquirer.zone, target, digest)
-        # An unreadable file leaves an empty object: what is downstream waits for one object per result file.
-        stored = ports.store.put_file(reported_key(acquirer_name, day, digest), target)
-        lines = _lines(path) if fatal else 0
+        found = _opened(ports, acquirer, result, path, Path(folder) / "plain")
+        with ports.ledger.look() as tx:
+            twin = None if found.opened is None else twin_of(tx, result, found.opened)
+        if found.opened is not None and twin is None:
+            _read(acquirer, found.opened.path, target, found)
+        aside = twin is not None or found.fatal != ""
+        if aside:
+            _write_nothing(target)
+        # A file that is not used leaves an empty object: what is downstream waits for one object per result file.
+        place = set_aside_key if aside else reported_key
+        stored = ports.store.put_file(place(acquirer_name, day, digest), target)
     with ports.ledger.begin() as tx:
-        changed = _record(tx, ports, result, reading, fatal, stored.sha256, lines)
-        if reading is not None and changed.state == "read":
-            _look_at_file(tx, acquirer, changed, reading, ports.clock.now())
+        if twin is not None:
+            return _record_twin(tx, result, twin, found, stored.sha256)
+        changed = _record(tx, ports, acquirer, result, found, stored.sha256)
+        if found.reading is not None and changed.state == "read":
+            _look_at_file(tx, acquirer, changed, found.reading, ports.clock.now())
         return changed
 
 
@@ -70,34 +94,35 @@ def parse_result_key(key: str) -> tuple[str, date, str]:
         raise SetAside(f"object {key!a} is not a result: its key is not store/acquirer/date/sha256") from error
 
 
-def _read(format_: str, path: Path, zone: str, target: Path, digest: str) -> tuple[Reading | None, str]:
-    """Write the reported rows to `target`. The text is empty when the file may be used, else why not."""
-    reading: Reading | None = None
-    fatal = ""
+def _opened(ports: ReadPorts, acquirer: AcquirerSection, result: ResultFile, path: Path, folder: Path) -> _Read:
     try:
-        _check_bytes(path, digest)
+        return _Read(open_result(acquirer.results, result, path, folder, ports.secrets))
+    except Unreadable as error:
+        return _Read(fatal=str(error))
+
+
+def _read(acquirer: AcquirerSection, path: Path, target: Path, found: _Read) -> None:
+    """Write the reported rows to `target`, and say what came of it."""
+    try:
         with pq.ParquetWriter(target, REPORTED, compression="zstd") as writer:
-            reading = read_result(format_, path, zone=zone)
-            for batch in reading:
+            found.reading = read_result(acquirer.results.format, path, zone=acquirer.zone)
+            for batch in found.reading:
                 writer.write_batch(batch)
     except Unreadable as error:
-        fatal = str(error)
-    if reading is not None and not fatal:
-        contradictions = [p for p in reading.problems if p.kind != MismatchKind.FILE_UNREADABLE]
+        found.fatal = str(error)
+    if found.reading is not None and not found.fatal:
+        contradictions = [p for p in found.reading.problems if p.kind != MismatchKind.FILE_UNREADABLE]
         if contradictions:
-            fatal = f"{contradictions[0].kind}: {contradictions[0].detail}"
-        elif not reading.complete:
-            fatal = "the file ends without its trailer: it was cut off, or is still being written"
-    if fatal:
-        with pq.ParquetWriter(target, REPORTED, compression="zstd") as writer:
-            writer.write_table(pa.table([pa.array([], f.type) for f in REPORTED], schema=REPORTED))
-    return reading, fatal
+            found.fatal = f"{contradictions[0].kind}: {contradictions[0].detail}"
+        elif not found.reading.complete:
+            found.fatal = "the file ends without its trailer: it was cut off, or is still being written"
+    if found.fatal:
+        found.lines = _lines(path)
 
 
-def _check_bytes(path: Path, digest: str) -> None:
-    """Changed bytes are set aside like any bad file: reconcile waits for what is not read, and the others must go on."""
-    if sha256_of(path) != digest:
-        raise Unreadable("the stored bytes are not those that were collected; restore the object from a backup")
+def _write_nothing(target: Path) -> None:
+    with pq.ParquetWriter(target, REPORTED, compression="zstd") as writer:
+        writer.write_table(pa.table([pa.array([], f.type) for f in REPORTED], schema=REPORTED))
 
 
 def _lines(path: Path) -> int:
@@ -109,41 +134,53 @@ def _lines(path: Path) -> int:
 
 
 def _record(
-    tx: Transaction, ports: ReadPorts, result: ResultFile, reading: Reading | None, fatal: str, stored: str, lines: int
+    tx: Transaction, ports: ReadPorts, acquirer: AcquirerSection, result: ResultFile, found: _Read, stored: str
 ) -> ResultFile:
-    chain = day_chain(result.acquirer, result.business_date)
-    problem = ""
-    if fatal or reading is None:
-        changed = tx.results.change(
-            result,
-            state="unreadable",
-            lines=lines,
-            unreadable=lines,
-            reported_sha256=stored,
-            note=fatal[:500],
-            reconciled=True,
-        )
-        kind = _kind(fatal)
-        problem = fatal
-        log.warning("result file %s of %s is set aside: %s", result.name, result.acquirer, fatal)
+    reading, now = found.reading, ports.clock.now()
+    if found.fatal or reading is None:
+        changes: dict[str, Any] = {"state": "unreadable", "lines": found.lines, "unreadable": found.lines}
+        changes |= {"note": found.fatal[:500], "reconciled": True}
+        kind, problem = kind_of(found.fatal), found.fatal
+        log.warning("result file %s of %s is set aside: %s", result.name, result.acquirer, found.fatal)
     else:
-        changed = tx.results.change(
-            result,
-            state="read",
-            lines=reading.lines,
-            control=reading.control,
-            events=reading.events,
-            unreadable=reading.unreadable,
-            reported_sha256=stored,
-        )
-        kind = MismatchKind.FILE_UNREADABLE
-        problem = "; ".join(each.detail for each in reading.problems)
-    tx.audit.append(chain, changed.state, {"name": result.name, "sha256": result.sha256, "problem": problem[:300]})
+        changes = {"state": "read", **{name: getattr(reading, name) for name in COUNTS}}
+        changes["disputed"] = dispute(tx, acquirer, result, found.opened or Opened(Path()), reading, now)
+        kind, problem = MismatchKind.FILE_UNREADABLE, "; ".join(each.detail for each in reading.problems)
+    changed = tx.results.change(result, reported_sha256=stored, **changes, **_said_of(found))
+    _tell(tx, changed, problem)
     if problem:
-        _open(tx, changed, kind, problem, ports)
+        open_alarm(tx, changed, kind, problem, now)
     else:
-        _close_earlier(tx, changed, ports)
+        close_alarms(tx, changed, now)
     return changed
+
+
+def _record_twin(tx: Transaction, result: ResultFile, twin: ResultFile, found: _Read, stored: str) -> ResultFile:
+    """Each content is used once: its events would only be duplicates of themselves."""
+    note = f"it holds what {twin.name} ({twin.sha256[:12]}) held"
+    changed = tx.results.change(
+        result, state="duplicate", note=note, reconciled=True, reported_sha256=stored, **_said_of(found)
+    )
+    _tell(tx, changed, note)
+    return changed
+
+
+def _said_of(found: _Read) -> dict[str, Any]:
+    """What a result file was wrapped in; nothing changes for one that came plain."""
+    opened = found.opened
+    if opened is None or not opened.content_sha256:
+        return {}
+    return {name: getattr(opened, name) for name in ("content_sha256", "number", "signed_by", "signed_at")}
+
+
+def _tell(tx: Transaction, result: ResultFile, problem: str) -> None:
+    """The audit of the acquirer's day: what became of the file, and whose signature it bears."""
+    body = {"name": result.name, "sha256": result.sha256, "problem": problem[:300]}
+    if result.content_sha256:
+        body["content_sha256"] = result.content_sha256
+    if result.signed_by and result.signed_at is not None:
+        body |= {"signed_by": result.signed_by, "signed_at": result.signed_at.isoformat()}
+    tx.audit.append(day_chain(result.acquirer, result.business_date), result.state, body)
 
 
 def _look_at_file(
@@ -151,53 +188,8 @@ def _look_at_file(
 ) -> None:
     """What a file that was read says beside its lines."""
     name_used_again(tx, result, now)
+    if result.disputed:
+        return  # by which number it names our file is in question
     if reading.original_sequence and reading.next_sequence is not None and reading.group_status is not None:
         said = Numbers(reading.original_sequence, reading.next_sequence, reading.group_status == "RJCT")
         compare_numbers(tx, result, said, now, strict=acquirer.sequence == "strict")
-
-
-def _kind(fatal: str) -> MismatchKind:
-    for kind in (MismatchKind.COUNT_DIFFERS, MismatchKind.SUM_DIFFERS, MismatchKind.FILE_REFUSED):
-        if fatal.startswith(kind):
-            return kind
-    return MismatchKind.FILE_UNREADABLE
-
-
-def _open(tx: Transaction, result: ResultFile, kind: MismatchKind, why: str, ports: ReadPorts) -> None:
-    now = ports.clock.now()
-    identity = mismatch_id("result", result.acquirer, result.sha256)
-    # Files are read in any order: the version that ends this alarm may have been read already.
-    ended = result.state == "unreadable" and any(
-        _ends(tx, later, result) for later in tx.results.find(acquirer=result.acquirer, name=result.name, state="read")
-    )
-    if tx.mismatches.get(identity) is None:
-        fresh = Mismatch(
-            id=identity,
-            acquirer=result.acquirer,
-            business_date=result.business_date,
-            kind=str(kind),
-            state=str(MismatchState.CLOSED_BY_LATE_RESULT if ended else MismatchState.OPEN),
-            opened_at=now,
-            updated_at=now,
-            closed_at=now if ended else None,
-            result_sha256=result.sha256,
-            detail={"why": why[:500], "name": result.name},
-        )
-        tx.replace_mismatches([fresh], [])
-
-
-def _close_earlier(tx: Transaction, result: ResultFile, ports: ReadPorts) -> None:
-    """A good version of a file that was cut off before ends that alarm."""
-    now = ports.clock.now()
-    for earlier in tx.results.find(acquirer=result.acquirer, name=result.name, state="unreadable"):
-        known = tx.mismatches.get(mismatch_id("result", result.acquirer, earlier.sha256))
-        if known is not None and known.state in OPEN_MISMATCH_STATES and _ends(tx, result, earlier):
-            tx.mismatches.change(known, state=str(MismatchState.CLOSED_BY_LATE_RESULT), updated_at=now, closed_at=now)
-
-
-def _ends(tx: Transaction, later: ResultFile, earlier: ResultFile) -> bool:
-    """Whether `later`, of the same name, is a whole and faultless version of `earlier`."""
-    return (
-        later.collected_at >= earlier.collected_at
-        and tx.mismatches.get(mismatch_id("result", later.acquirer, later.sha256)) is None
-    )

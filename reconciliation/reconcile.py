@@ -15,17 +15,19 @@ from typing import Any
 from payments.config import AcquirerSection
 from payments.errors import AskPerson
 from payments.keys import day_chain, reported_key
-from payments.leasing import TTL, drain
+from payments.leasing import TTL, MayBegin, always, drain
 from payments.markers import named_by
 from payments.ports import Clock, Lease, Ledger, ObjectStore, Transaction
 from payments.records import OutboundFile, ResultBooks, ResultFile
+from payments.redelivery_lists import payments_in
 from payments.states import FileState, MismatchKind
 from reconciliation.differences import of_lost
+from reconciliation.due import is_pending, overdue_files
 from reconciliation.engine import open_engine, translated
 from reconciliation.file_fold import FileFold, Heard, fold_file
 from reconciliation.file_record import record_fold
 from reconciliation.markers import is_marked
-from reconciliation.naming import Named, find_names, had_left
+from reconciliation.naming import Named, Word, find_names, had_left
 
 EVER_LEFT = tuple(str(state) for state in FileState if state not in {FileState.PLANNED, FileState.CANCELLED})
 
@@ -44,6 +46,7 @@ class ReconcilePorts:
     acquirer: AcquirerSection
     spool: Path
     memory_limit_mb: int
+    may_begin: MayBegin = always
 
 
 def reconcile(ports: ReconcilePorts) -> bool:
@@ -51,37 +54,17 @@ def reconcile(ports: ReconcilePorts) -> bool:
 
     def pending() -> bool:
         with ports.ledger.begin() as tx:
-            return _is_pending(tx, ports.acquirer.name, ports.clock.now())
+            return is_pending(tx, ports.acquirer.name, ports.clock.now())
 
     name = f"reconcile:{ports.acquirer.name}"
-    return drain(ports.ledger.leases, name, pending=pending, step=lambda lease: _pass(ports, lease))
-
-
-def _is_pending(tx: Transaction, acquirer: str, now: datetime) -> bool:
-    if tx.results.count(acquirer=acquirer, state="collected") or tx.sightings.count(
-        acquirer=acquirer, state="fetching"
-    ):
-        return False
-    return bool(
-        tx.results.count(acquirer=acquirer, state="read", reconciled=False)
-        or tx.sightings.count(acquirer=acquirer, state="complete")
-        or overdue_files(tx, acquirer, now)
-    )
-
-
-def overdue_files(tx: Transaction, acquirer: str, now: datetime) -> list[OutboundFile]:
-    """Files whose results were due and that nobody has looked at since."""
-    states = tuple(str(s) for s in (FileState.DELIVERED, FileState.ACKNOWLEDGED, FileState.PARTIALLY_ACCEPTED))
-    files = tx.files.find(acquirer=acquirer, state=states, overdue=False)
-    return [
-        file for file in files if file.results_due_at is not None and file.results_due_at <= now and file.awaiting.count
-    ]
+    step = lambda lease: _pass(ports, lease)  # noqa: E731
+    return drain(ports.ledger.leases, name, pending=pending, step=step, may_begin=ports.may_begin)
 
 
 def _pass(ports: ReconcilePorts, lease: Lease) -> bool:
     name, now = ports.acquirer.name, ports.clock.now()
     with ports.ledger.begin() as tx:
-        if not _is_pending(tx, name, now):
+        if not is_pending(tx, name, now):
             return False
         fresh = tx.results.find(acquirer=name, state="read", reconciled=False)
         left = tx.files.find(acquirer=name, state=EVER_LEFT)
@@ -156,7 +139,9 @@ class _Names:
         rivals = [self.left[each] for each in sorted(named.holders) if each != file.file_id]
         if had_left(file, at):
             rivals = [each for each in rivals if had_left(each, at)]
-        return Heard(result, named.words.get(file.file_id), rivals)
+        word = named.words.get(file.file_id)
+        # A word that is no evidence is still one: its file is no list of payments.
+        return Heard(result, word and (Word("") if result.disputed else word), rivals)
 
 
 def _remember(tx: Transaction, result: ResultFile, named: Named, now: datetime, format_: str) -> None:
@@ -188,5 +173,7 @@ def _fold(ports: ReconcilePorts, engine: Any, file: OutboundFile, names: _Names,
         books = tx.result_books.find(acquirer=file.acquirer, file_id=file.file_id)
         found = [tx.results.get(file.acquirer, each.sha256) for each in books]
         marked = is_marked(tx, ports.acquirer, current)
+        again = tx.redeliveries.find(file_id=file.file_id)
+    gone = frozenset(payment for each in again for payment in payments_in(ports.store, each))
     heard = [names.heard(each, file) for each in found if each is not None and each.state == "read"]
-    return fold_file(engine, ports.store, ports.acquirer, current, heard, now, ports.spool, marked=marked)
+    return fold_file(engine, ports.store, ports.acquirer, current, heard, now, ports.spool, marked=marked, gone=gone)

@@ -44,6 +44,14 @@ def total(path: Path) -> Total:
     return found
 
 
+def total_where(path: Path, condition: pc.Expression) -> Total:
+    """The total of the rows that satisfy a condition; only they are held. Raises Unreadable."""
+    try:
+        return _total(pq.read_table(path, columns=[*MONEY], filters=condition))
+    except (pa.ArrowException, OSError) as error:
+        raise Unreadable("it is not the Parquet that was written") from error
+
+
 def totals_by(path: Path, column: str, values: Sequence[str], **where: str) -> Mapping[str, Total]:
     """The total of the rows of each value of a column, among those in which each column of `where` holds its value."""
     found = dict.fromkeys(values, Total())

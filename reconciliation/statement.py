@@ -10,6 +10,7 @@ from typing import Any
 from payments.books import INCOMING_TERMS, TERMS, Total, imbalances, incoming_imbalances, total_of
 from payments.ports import Transaction
 from payments.records import Chunk, Mismatch, OutboundFile, Run
+from payments.redeliveries import taken_back
 from payments.states import (
     OPEN_MISMATCH_STATES,
     STAGE_OF_STATUS,
@@ -18,6 +19,7 @@ from payments.states import (
     MismatchKind,
     Outcome,
 )
+from reconciliation.successors import spoken_for
 
 SETTLED_RUNS = frozenset({"curated", "assembled", "stopped"})
 OPEN_STATES = tuple(str(state) for state in OPEN_MISMATCH_STATES)
@@ -80,7 +82,7 @@ def statement(tx: Transaction) -> Statement:
         if run.assembly is None:
             waiting += curated
     _add_assemblies(tx, terms, waiting)
-    _add_files(terms, files)
+    _add_files(terms, files, taken_back(tx))
     incoming, results_flying = _incoming(tx)
     mismatches = tx.mismatches.find(state=OPEN_STATES)
     faults = [f"{each.left} is not {' + '.join(each.right)}" for each in imbalances(terms)]
@@ -122,17 +124,20 @@ def _add_assemblies(tx: Transaction, terms: dict[str, Total], waiting: Total) ->
     terms["unassigned"] += waiting + (assemblies[-1].pool if assemblies else Total())
 
 
-def _add_files(terms: dict[str, Total], files: list[OutboundFile]) -> None:
-    """Rows that went back count under their newest assignment, no longer under this file."""
+def _add_files(terms: dict[str, Total], files: list[OutboundFile], chosen: Mapping[str, Total]) -> None:
+    """Rows that went back count under their newest assignment, no longer under this file; of `chosen` ones, file by file.
+
+    Chosen payments are mismatched in their file for ever: a rejection never goes away, whatever else is said.
+    """
     for file in files:
         if file.returned_in:
             continue
-        term = TERM_OF_FILE_STATE[FileState(file.state)]
-        terms["assigned"] += file.total
-        terms[term] += file.total
+        term, gone = TERM_OF_FILE_STATE[FileState(file.state)], chosen.get(file.file_id, Total())
+        terms["assigned"] += file.total - gone
+        terms[term] += file.total - gone
         if term == "delivered":
             terms["matched"] += file.matched
-            terms["mismatched"] += file.mismatched
+            terms["mismatched"] += file.mismatched - gone
             terms["awaiting"] += file.awaiting
 
 
@@ -155,8 +160,11 @@ def _incoming(tx: Transaction) -> tuple[dict[str, int], int]:
 def difference(mismatches: list[Mismatch]) -> dict[str, int]:
     """Reported minus expected of all open mismatches, in minor units per currency and direction."""
     sums: Counter[str] = Counter()
+    twice = spoken_for(
+        each for each in mismatches if each.expected_minor is not None and each.kind not in ONLY_REPORTED
+    )
     for each in mismatches:
-        if not each.currency or not each.direction:
+        if not each.currency or not each.direction or each.id in twice:
             continue
         ours = f"{each.currency}/{each.direction}"
         kind = MismatchKind(each.kind)

@@ -13,6 +13,7 @@ from payments.keys import ChunkKey, expected_key, outbound_key, reported_key
 from payments.ports import Ledger, ObjectStore
 from payments.records import Assembly, Chunk, Mismatch, ResultFile, Run
 from reconciliation.facts import FileFacts, file_facts
+from reconciliation.source_key import source_key
 from reconciliation.trace_rows import (
     FATE,
     MONEY,
@@ -86,7 +87,7 @@ def trace_payment(ports: TracePorts, wanted: str) -> dict[str, Any]:
             {
                 "payment_id": identity,
                 "references": references,
-                "rows": _by_place(search, own),
+                "rows": _by_place(search, own, ports.configuration),
                 "files": _files(ports, search, identity, own),
             }
         )
@@ -123,7 +124,7 @@ def _rows(ports: TracePorts, search: Search, known: _Known) -> list[dict[str, An
     return found + raw_only(search, known.chunks, ports.configuration, identities)
 
 
-def _by_place(search: Search, mentions: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _by_place(search: Search, mentions: Sequence[dict[str, Any]], configuration: Configuration) -> list[dict[str, Any]]:
     """One entry per row of raw, with all that became of it; an outcome that did not change is said once."""
     places: dict[tuple[Any, ...], dict[str, Any]] = {}
     for row in mentions:
@@ -142,7 +143,8 @@ def _by_place(search: Search, mentions: Sequence[dict[str, Any]]) -> list[dict[s
         )
         entry |= {name: row[name] for name in MONEY if name in row}
         if "reasons" in row:
-            entry |= {"state": "quarantined", "reasons": row["reasons"], "twin": row["twin"]}
+            shown = source_key(configuration.source_named(row["source"]), row["source_pk"])
+            entry |= {"state": "quarantined", "reasons": row["reasons"], "twin": row["twin"], "source_key": shown}
         elif "acquirer" in row:
             entry |= {"state": "curated", "curated": key.curated}
         if "outcome" in row:
@@ -189,6 +191,7 @@ def _file(search: Search, identity: str, facts: FileFacts) -> dict[str, Any]:
         "line": expected[0]["line"] if expected else None,
         "attempts": [{name: getattr(each, name) for name in ATTEMPT} for each in facts.attempts],
         "receipt": None if facts.receipt is None else asdict(facts.receipt),
+        "companion": None if facts.companion is None else asdict(facts.companion),
         "events": [event for result, _ in facts.results for event in _events(search, result, references)],
         "match": match[0] if match else None,
     }

@@ -26,6 +26,7 @@ MONEY = ("acquirer", "end_to_end_id", "direction", "amount_minor", "currency", "
 CURATED = ("payment_id", *PLACE, "row_hash", *MONEY)
 QUARANTINED = (
     "payment_id",
+    "source_pk",
     *PLACE,
     "row_hash",
     "end_to_end_id",

@@ -9,22 +9,25 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from curation.our_columns import MATCHED_COLUMNS, OUR_COLUMNS, TEXT_COLUMNS
 from formats.layout_rules import layout_problems
-from payments.config import AcquirerSection, Configuration, Curation, Results, SourceSection
+from payments.config import AcquirerSection, Configuration, Curation, SourceSection
 from payments.config_drops import BucketDrop
+from payments.config_files import AfterRename
 from payments.errors import WrongConfiguration
+from payments.keys import safe_name
+from runtime.contradictions_results import result_contradictions
+from runtime.contradictions_secrets import NOT_SHOWN
+from runtime.contradictions_secrets import secret_contradictions as _secret
+from runtime.contradictions_sftp import sftp_contradictions
 from runtime.contradictions_windows import window_contradictions
 from transfer.file_names import ALLOWED, file_name
 
 Contradiction = tuple[str, object, str]
 """(the key's path, what was found, what is allowed)."""
 
-NOT_SHOWN = "a value that is not shown"
-SECRET_FORMS = "a reference: env:NAME, file:PATH or aws-secret:ARN"  # noqa: S105  (how a secret is referred to)
-REFERENCE = re.compile(r"(env|file|aws-secret):.+", re.DOTALL)
 FOLDER = re.compile(r"(?!\.{1,2}(/|$))[^/\\\0]+(/(?!\.{1,2}(/|$))[^/\\\0]+)*")
 BUCKET_URL = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^?#\s]*)?")
-PROXY_URL = re.compile(r"http://[^/@\s:]+:[0-9]{1,5}/?|http://\[[0-9a-fA-F:]+\]:[0-9]{1,5}/?")
 MONEY_KEY = re.compile(r"[A-Z]{3}(/(CRDT|DBIT))?")
+COMPANION_NAME_MAX = 60
 NEEDED = ("amount", "currency", "direction", "requested_date")
 
 
@@ -45,6 +48,19 @@ def _service(configuration: Configuration) -> Iterator[Contradiction]:
         scheme = ledger.url.partition(":")[0][:20]
         yield "ledger.url", scheme, "sqlite:FILE and postgresql://user@host:port/database"
     yield from _secret("ledger.password", ledger.password)
+    yield from _secret("audit.sign_with", configuration.audit.sign_with)
+    if ledger.iam and (ledger.password or not ledger.url.startswith("postgresql:")):
+        yield (
+            "ledger.iam",
+            "true",
+            "true only for a postgresql: ledger without `password`: the password is made for each log-in",
+        )
+    if clock.start is not None and ledger.connections_max < 2:
+        yield (
+            "ledger.connections_max",
+            ledger.connections_max,
+            "2 or more with a virtual clock, which asks the ledger for the time",
+        )
     if queue.url != "ledger:" and not re.fullmatch(r"sqs:[a-z0-9-]*", queue.url):
         yield "queue.url", queue.url, "ledger: and sqs:REGION"
     for name, at in (("start", clock.start), ("end", clock.end)):
@@ -91,15 +107,29 @@ def _acquirer(acquirer: AcquirerSection) -> Iterator[Contradiction]:
         file_name(acquirer, date(2026, 3, 2), acquirer.sequence_first, 1)
     except WrongConfiguration:
         yield "file_name", acquirer.file_name[:200], ALLOWED
+    if acquirer.after_rename is not None:
+        yield from _after_rename(acquirer.after_rename)
     yield from _way(acquirer)
     yield from window_contradictions(acquirer)
     yield from layout_problems(acquirer)
     yield from _pgp(acquirer)
-    yield from _results(acquirer.results)
+    yield from result_contradictions(acquirer.results)
     for key in acquirer.limits.amount_minor:
         if not MONEY_KEY.fullmatch(key):
             # Under a key that no sum has, the limit would hold nothing.
             yield "limits.amount_minor", key, "a currency, or currency and direction: EUR, EUR/CRDT, EUR/DBIT"
+
+
+def _after_rename(after: AfterRename) -> Iterator[Contradiction]:
+    if after.name and (
+        after.name.count("{name}") != 1
+        or after.name == "{name}"
+        or safe_name(after.name_for("x")) != after.name_for("x")
+    ):
+        allowed = "{name} once, and letters, digits, '.', '-' and '_' beside it, like {name}.done"
+        yield "after_rename.name", after.name[:200], allowed
+    if len(after.name) > COMPANION_NAME_MAX:
+        yield "after_rename.name", after.name[:200], f"at most {COMPANION_NAME_MAX} characters"
 
 
 def _way(acquirer: AcquirerSection) -> Iterator[Contradiction]:
@@ -112,19 +142,14 @@ def _way(acquirer: AcquirerSection) -> Iterator[Contradiction]:
     if sftp is None and acquirer.verify == "hash_extension":
         yield "verify", acquirer.verify, "size and read_back, where files do not go by SFTP"
     if sftp is not None:
-        if sftp.proxy and not PROXY_URL.fullmatch(sftp.proxy):
-            yield "sftp.proxy", NOT_SHOWN, "http://host:port"
-        if not sftp.key and not sftp.password:
-            yield "sftp", "neither key nor password", "key or password, by reference"
-        yield from _secret("sftp.key", sftp.key)
-        yield from _secret("sftp.password", sftp.password)
+        yield from sftp_contradictions(sftp)
     if directory is not None and not directory.path.startswith("/"):
         yield "directory.path", directory.path[:200], "an absolute path, where the share is mounted"
     if bucket is not None:
         yield from _bucket(bucket)
     if directory is not None and acquirer.verify == "hash_extension":
         yield "verify", acquirer.verify, "size, read_back: a directory has no hash extension"
-    if bucket is not None and acquirer.verify != "size":
+    if bucket is not None and acquirer.verify not in {"size", "strongest"}:
         # Before the put there is nothing to read back, and a receipt must not claim it.
         yield "verify", acquirer.verify, "size: a bucket compares a checksum itself when it takes the file"
     for key in ("inbox", "outbox", "archive"):
@@ -150,15 +175,6 @@ def _pgp(acquirer: AcquirerSection) -> Iterator[Contradiction]:
         yield "encode.pgp.passphrase", NOT_SHOWN, "only the passphrase of a sign_key"
 
 
-def _results(results: Results) -> Iterator[Contradiction]:
-    if results.marker.count("{name}") != 1 or results.marker == "{name}" or "/" in results.marker:
-        yield "results.marker", results.marker[:200], "a name with {name} in it once, and something around it"
-    if (results.after == "move") != bool(results.archive):
-        yield "results.archive", results.archive[:200], 'a folder when after = "move", else nothing'
-    if results.after == "move" and not FOLDER.fullmatch(results.archive):
-        yield "results.archive", results.archive[:200], "a folder of the acquirer, like outbox/taken"
-
-
 def _curation(configuration: Configuration) -> Iterator[Contradiction]:
     curation: Curation = configuration.curation
     acquirers = sorted(each.name for each in configuration.acquirer)
@@ -179,11 +195,6 @@ def _curation(configuration: Configuration) -> Iterator[Contradiction]:
 
 def _configured(section: str, names: list[str]) -> str:
     return f"a configured {section}: {', '.join(names) or 'none is'}"
-
-
-def _secret(key: str, reference: str) -> Iterator[Contradiction]:
-    if reference and not REFERENCE.fullmatch(reference):
-        yield key, NOT_SHOWN, SECRET_FORMS
 
 
 def is_zone(name: str) -> bool:

@@ -131,14 +131,14 @@ class BucketSession:
                     )
         return sorted(found, key=lambda each: each.name)
 
-    def download(self, path: str, local: Path) -> None:
+    def download(self, path: str, local: Path, *, bytes_max: int = DOWNLOAD_BYTES_MAX) -> None:
         """The version that is there when it begins, or none: the request names its ETag."""
         try:
             with local.open("wb") as target:
                 if path in self._at_hand:
                     target.writelines(_pieces(self._at_hand[path]))
                 else:
-                    self._fetch(path, target)
+                    self._fetch(path, target, bytes_max)
                 target.flush()
                 os.fsync(target.fileno())
         except OSError as error:
@@ -157,22 +157,22 @@ class BucketSession:
         while self._at_hand:
             os.close(self._at_hand.popitem()[1])
 
-    def _fetch(self, path: str, target: Any) -> None:
+    def _fetch(self, path: str, target: Any, bytes_max: int) -> None:
         head = self._head(path)
         if head is None:
             raise DeliveryFailed(f"no such file: {shown(path)}")
-        if head["ContentLength"] > DOWNLOAD_BYTES_MAX:
-            raise DeliveryFailed(
-                f"{shown(path)} has {head['ContentLength']} bytes, more than the {DOWNLOAD_BYTES_MAX} allowed"
-            )
+        if head["ContentLength"] > bytes_max:
+            raise DeliveryFailed(f"{shown(path)} has {head['ContentLength']} bytes, more than the {bytes_max} allowed")
         size = 0
         with acting("read", path):
             body = self._client.get_object(Bucket=self._bucket, Key=self._key(path), IfMatch=head["ETag"])["Body"]
             for piece in body.iter_chunks(PIECE_BYTES):
                 size += len(piece)
+                if size > head["ContentLength"]:
+                    break
                 target.write(piece)
         if size != head["ContentLength"]:
-            raise DeliveryFailed(f"{shown(path)} ended after {size} of {head['ContentLength']} bytes")
+            raise DeliveryFailed(f"{shown(path)} gave {size} bytes instead of {head['ContentLength']} bytes")
 
     def _move(self, old: str, new: str) -> None:
         head = self._head(old)

@@ -9,6 +9,9 @@ from datetime import UTC, datetime
 
 from payments.masking import masked
 
+LIBRARIES = ("paramiko", "asyncio", "botocore", "boto3", "urllib3", "aws_lambda_powertools", "alembic")
+"""Loggers of other people's code: they speak from warnings on."""
+
 
 class JsonLines(logging.Formatter):
     """One JSON object per record: time, level, room, message. A traceback is reduced to types and places."""
@@ -18,7 +21,7 @@ class JsonLines(logging.Formatter):
             "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": masked(_message(record)),
+            "message": masked(message_of(record)),
         }
         if record.exc_info and record.exc_info[1] is not None:
             shown["error"] = type(record.exc_info[1]).__name__
@@ -26,7 +29,7 @@ class JsonLines(logging.Formatter):
         return json.dumps(shown, ensure_ascii=True)
 
 
-def _message(record: logging.LogRecord) -> str:
+def message_of(record: logging.LogRecord) -> str:
     """With its arguments; without them where they do not fit: Python would print them beside its own complaint."""
     try:
         return record.getMessage()
@@ -47,5 +50,5 @@ def configure_logging(level: int = logging.INFO) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    for name in ("paramiko", "asyncio", "botocore", "boto3", "urllib3", "aws_lambda_powertools", "alembic"):
+    for name in LIBRARIES:
         logging.getLogger(name).setLevel(logging.WARNING)

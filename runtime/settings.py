@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import tomllib
@@ -17,9 +18,13 @@ from payments.errors import SetAside, WrongConfiguration
 from runtime.contradictions import contradictions
 
 SIZE_MAX = 1_000_000
+OVERRIDES = "TIEOUT_OVERRIDES"
+"""Where a deployment says what the file cannot know: names of buckets, the address of the ledger."""
 KEY_HINT = "docs/settings.md describes every key."
 FIND_HINT = "Give --config FILE, set TIEOUT_CONFIG, or try the product with `tieout demo`."
-SECRET_KEYS = frozenset({"password", "key", "url", "access_key", "secret_key"})
+SECRET_KEYS = frozenset(
+    {"password", "key", "key_passphrase", "proxy", "proxy_password", "url", "access_key", "secret_key"}
+)
 """What stands under these keys is never shown: it may be a secret written where only its reference belongs."""
 
 
@@ -42,9 +47,12 @@ def load(given: str | None = None) -> Settings:
     """Raises WrongConfiguration; nothing starts then."""
     path = find_path(given)
     text = _read(path)
-    configuration = decode(text, path)
+    overrides = os.environ.get(OVERRIDES, "")
+    configuration = decode(text, path, overrides)
     base = Path.cwd() if path.startswith("s3://") else Path(path).resolve().parent
-    return Settings(configuration, path, base, hashlib.sha256(text).hexdigest())
+    # What a deployment says over the file decides as much as the file: a hash that left it out would prove nothing.
+    said = text + overrides.encode() if overrides else text
+    return Settings(configuration, path, base, hashlib.sha256(said).hexdigest())
 
 
 def _read(path: str) -> bytes:
@@ -75,14 +83,16 @@ def _read_file(path: str) -> bytes:
         raise WrongConfiguration(f"{path!a}: cannot be read: {why}", next_step=FIND_HINT) from error
 
 
-def decode(text: bytes, name: str) -> Configuration:
-    """From TOML. The message gives the key's path, what was found and what is allowed."""
+def decode(text: bytes, name: str, overrides: str = "") -> Configuration:
+    """From TOML, with a JSON object merged over it. The message gives the key's path, what was found and what is allowed."""
     try:
         data = tomllib.loads(text.decode())
     except (ValueError, RecursionError) as error:
         # ValueError: not UTF-8, not TOML, or a number of thousands of digits.
         why = error if isinstance(error, ValueError) else "nested too deeply"
         raise WrongConfiguration(f"{name}: not TOML: {why}") from error
+    if overrides:
+        name, data = f"{name} with {OVERRIDES}", _merged(data, _parsed(overrides))
     try:
         configuration = msgspec.convert(data, Configuration)
     except msgspec.ValidationError as error:
@@ -90,6 +100,25 @@ def decode(text: bytes, name: str) -> Configuration:
     for key, found, allowed in contradictions(configuration):
         raise WrongConfiguration(f"{name}: {key}: found {found!a}; allowed: {allowed}", next_step=KEY_HINT)
     return configuration
+
+
+def _parsed(overrides: str) -> dict[str, Any]:
+    try:
+        found = json.loads(overrides)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise WrongConfiguration(f"{OVERRIDES}: not a JSON object", next_step=KEY_HINT)
+    return found
+
+
+def _merged(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Tables are merged, everything else is replaced, lists too."""
+    merged = dict(under)
+    for key, value in over.items():
+        below = merged.get(key)
+        merged[key] = _merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
 
 
 def _explain(message: str, data: dict[str, Any]) -> str:

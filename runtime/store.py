@@ -31,6 +31,8 @@ STORES = (
     "open",
     "index",
     "pool",
+    "redeliveries",
+    "heads",
 )
 """The first parts of all our keys."""
 

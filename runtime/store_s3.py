@@ -57,7 +57,7 @@ class S3Store:
     def get(self, key: str) -> bytes:
         import obstore
 
-        with self._translated(check_key(key)):
+        with self._reading(check_key(key)):
             found = obstore.get(self._store, key)
             size = int(found.meta["size"])
             if size > GET_BYTES_MAX:
@@ -114,6 +114,8 @@ class S3Store:
                     "read_timeout": STALL_TIMEOUT,
                     "timeout": REQUEST_TIMEOUT,
                 },
+                # A bucket with object lock refuses a put that says no checksum of its body.
+                checksum_algorithm="SHA256",
                 retry_config={"max_retries": aws.ATTEMPTS_MAX - 1, "retry_timeout": RETRY_TIMEOUT},
                 **options,
             )
@@ -156,7 +158,7 @@ class S3Store:
         import obstore
 
         try:
-            with self._translated(key):
+            with self._reading(key):
                 return int(obstore.head(self._store, key)["size"])
         except Unreadable:
             if not self._bucket_seen:
@@ -201,6 +203,22 @@ class S3Store:
             raise missing(key) from error
         except (BaseError, OSError) as error:
             raise self._unreachable(key, type(error).__name__) from error
+
+    @contextlib.contextmanager
+    def _reading(self, key: str) -> Iterator[None]:
+        """The same for reads. S3 forbids a missing key to a role that may list some prefixes only: then the list is asked."""
+        from obstore.exceptions import PermissionDeniedError
+
+        try:
+            with self._translated(key, let=PermissionDeniedError):
+                yield
+        except PermissionDeniedError as error:
+            name = self._prefix + key
+            with aws.translated(f"object {key!a} in bucket {self._bucket}"):
+                found = self._client.list_objects_v2(Bucket=self._bucket, Prefix=name, MaxKeys=1)
+            if any(each["Key"] == name for each in found.get("Contents", [])):
+                raise self._unreachable(key, "this account may not read it") from error
+            raise missing(key) from error
 
     def _unreachable(self, key: str, why: str) -> TieoutError:
         where = f"bucket {self._bucket}" + (f" at {self._endpoint}" if self._endpoint else "")

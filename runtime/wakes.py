@@ -30,6 +30,16 @@ def subject_of(body: str) -> str:
     raise SetAside("a message is neither a notice nor a wake-up")
 
 
+def about(body: str) -> str:
+    """What a message is about: an object's key, or the source or acquirer of a wake-up; `unknown` for anything else."""
+    for read in (subject_of, key_of):
+        try:
+            return read(body)
+        except SetAside:
+            continue
+    return "unknown"
+
+
 def acquirer_of(body: str) -> str:
     """The acquirer that a wake-up names, or that an object belongs to (the second part of its key)."""
     try:

@@ -13,10 +13,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from payments.config import AcquirerSection, Configuration, Sftp, SourceSection
-from payments.config_drops import BucketDrop, DirectoryDrop
+from payments.config import AcquirerSection, Configuration, SourceSection
+from payments.contacts import noted, of_source
 from payments.errors import SetAside, WrongConfiguration
-from payments.ports import Clock, ObjectStore, Queue, RemoteDrop, Source
+from payments.leasing import MayBegin, always
+from payments.ports import Clock, ObjectStore, Source
+from runtime.acquirers import Acquirers, Connector
+from runtime.database_token import database_token_for
 from runtime.ledger.clock import LedgerClock, SystemClock
 from runtime.ledger.engine import open_engine
 from runtime.ledger.ledger import SqlLedger
@@ -27,6 +30,7 @@ from runtime.settings import Settings, load
 if TYPE_CHECKING:
     from curation.curate import CuratePorts
     from payments.records import ResultFile, Run
+    from runtime.dead_letters import LetterQueue
     from transfer.host_keys import KeyPorts
     from transfer.profile import CapabilityProfile
 
@@ -61,7 +65,13 @@ class World:
 
     @cached_property
     def ledger(self) -> SqlLedger:
-        engine = open_engine(self.ledger_url, password=self._password(self.configuration.ledger.password))
+        section = self.configuration.ledger
+        engine = open_engine(
+            self.ledger_url,
+            password=self.secrets.text(section.password),
+            token=database_token_for if section.iam else None,
+            connections_max=section.connections_max,
+        )
         upgrade(engine)
         clock: Clock = SystemClock()
         if self.configuration.clock.start is not None:
@@ -108,7 +118,7 @@ class World:
         return store if self.emit is None else NotifyingStore(store, self.emit)
 
     @cached_property
-    def queue(self) -> Queue:
+    def queue(self) -> LetterQueue:
         url = self.configuration.queue.url
         if url == "ledger:":
             from runtime.ledger.queue import LedgerQueue
@@ -139,9 +149,10 @@ class World:
     def check_secrets(self) -> int:
         """Fetch every secret that is referred to, and forget it; how many there are. Raises WrongConfiguration."""
         found = self.configuration
-        references = [found.ledger.password, *(each.password for each in found.source)]
+        references = [found.ledger.password, found.audit.sign_with, *(each.password for each in found.source)]
         references += [text for each in found.acquirer for text in each.secrets]
-        references += [text for each in found.acquirer if each.encode.pgp for text in each.encode.pgp.secrets]
+        pgp = [keys for each in found.acquirer for keys in (each.encode.pgp, each.results.pgp) if keys]
+        references += [text for each in pgp for text in each.secrets]
         for reference in filter(None, references):
             self.secrets.get(reference)
         return len(list(filter(None, references)))
@@ -153,7 +164,14 @@ class World:
 
         source = self.source(name)
         ports = ExtractPorts(self.ledger, self.store, self.clock, self.spool)
-        return extract(ports, source, lambda: self._session(source), config_hash=self.settings.config_hash)
+        with noted(self.ledger, self.clock, of_source(name)):
+            return extract(ports, source, lambda: self._session(source), config_hash=self.settings.config_hash)
+
+    def extract_when_due(self, name: str) -> Run | None:
+        """As the schedule asks for it: what fails is kept in the ledger, which says when it is tried again."""
+        from extractors.waiting import extract_or_wait
+
+        return extract_or_wait(name, lambda: self.extract_source(name))
 
     def curate_object(self, key: str) -> None:
         from curation.curate import curate
@@ -176,91 +194,66 @@ class World:
             )
         )
 
-    def deliver_to(self, name: str) -> None:
+    def deliver_when_due(self, name: str, may_begin: MayBegin = always) -> None:
+        """Here, or by a task where more is due than a function has time for; chosen before anybody connects."""
+        from runtime.delivery_task import is_left_to_task
+
+        if not is_left_to_task(self, self.acquirer(name)):
+            self.deliver_to(name, may_begin)
+
+    def deliver_to(self, name: str, may_begin: MayBegin = always) -> bool:
         from transfer.deliver import DeliverPorts, deliver
 
         acquirer = self.acquirer(name)
-        deliver(
+        return deliver(
             DeliverPorts(
-                self.ledger, self.store, self.clock, acquirer, self.connector(acquirer), self.holder, self.spool
+                self.ledger,
+                self.store,
+                self.clock,
+                acquirer,
+                self.connector(acquirer),
+                self.holder,
+                self.spool,
+                may_begin=may_begin,
             )
         )
 
-    def collect_from(self, name: str) -> int:
+    def collect_from(self, name: str, may_begin: MayBegin = always) -> int:
         from transfer.collect import CollectPorts, collect_or_wait
 
         acquirer = self.acquirer(name)
         return collect_or_wait(
-            CollectPorts(self.ledger, self.store, self.clock, acquirer, self.connector(acquirer), self.spool)
+            CollectPorts(self.ledger, self.store, self.clock, acquirer, self.connector(acquirer), self.spool, may_begin)
         )
 
     def read_result(self, key: str) -> ResultFile | None:
         from reconciliation.read import ReadPorts, read
 
-        return read(ReadPorts(self.ledger, self.store, self.clock, self.configuration, self.spool), key)
+        return read(ReadPorts(self.ledger, self.store, self.clock, self.configuration, self.spool, self.secrets), key)
 
-    def reconcile_with(self, name: str) -> None:
+    def reconcile_with(self, name: str, may_begin: MayBegin = always) -> None:
         from reconciliation.reconcile import ReconcilePorts, reconcile
 
         memory_limit_mb = self.configuration.reconciliation.memory_limit_mb
         acquirer = self.acquirer(name)
-        reconcile(ReconcilePorts(self.ledger, self.store, self.clock, acquirer, self.spool, memory_limit_mb))
+        reconcile(ReconcilePorts(self.ledger, self.store, self.clock, acquirer, self.spool, memory_limit_mb, may_begin))
 
-    def connector(
-        self, acquirer: AcquirerSection, *, at_once: bool = False
-    ) -> Callable[[], AbstractContextManager[RemoteDrop]]:
-        """Opens a session with the acquirer; secrets are fetched then, not before, and kept no longer.
+    @cached_property
+    def acquirers(self) -> Acquirers:
+        """The ways to all of them."""
+        return Acquirers(self.ledger, self.clock, self.secrets)
 
-        `at_once`: also while a refused log-in makes everybody else wait.
-        """
-        from transfer.login_pause import paused
-
-        def connect() -> AbstractContextManager[RemoteDrop]:
-            match acquirer.drop:
-                case DirectoryDrop() as directory:
-                    from transfer.drop_directory import connect as connect_directory
-
-                    return connect_directory(directory)
-                case BucketDrop() as bucket:
-                    from runtime.drop_s3 import connect as connect_bucket
-
-                    return connect_bucket(
-                        bucket,
-                        access_key=self._password(bucket.access_key),
-                        secret_key=self._password(bucket.secret_key),
-                    )
-            from transfer.host_keys import AcceptedKeys
-            from transfer.sftp import connect as connect_sftp
-
-            key, password = self._credentials(acquirer.server)
-            accepted = AcceptedKeys(self.key_ports(acquirer))
-            return connect_sftp(acquirer.server, key=key, password=password, accepted=accepted)
-
-        return paused(self.ledger, self.clock, acquirer, connect, at_once=at_once)
+    def connector(self, acquirer: AcquirerSection, *, at_once: bool = False) -> Connector:
+        """Opens a session with the acquirer; `at_once`: also while a refused log-in makes everybody else wait."""
+        return self.acquirers.connector(acquirer, at_once=at_once)
 
     def key_ports(self, acquirer: AcquirerSection) -> KeyPorts:
         """What acts on the acquirer's host keys need."""
-        from transfer.host_keys import KeyPorts
-
-        return KeyPorts(self.ledger, self.clock, acquirer)
+        return self.acquirers.key_ports(acquirer)
 
     def probe(self, acquirer: AcquirerSection, directory: str) -> CapabilityProfile:
         """Try the acquirer's server; `directory` empty: in a scratch directory in the inbox."""
-        from transfer.host_keys import AcceptedKeys
-        from transfer.probe import probe
-
-        key, password = self._credentials(acquirer.server)
-        accepted = AcceptedKeys(self.key_ports(acquirer))
-        return probe(
-            acquirer.server, key=key, password=password, accepted=accepted, clock=self.clock, directory=directory
-        )
-
-    def _credentials(self, sftp: Sftp) -> tuple[bytes | None, bytes | None]:
-        """(private key, password), as far as they are configured."""
-        return (
-            self.secrets.get(sftp.key) if sftp.key else None,
-            self.secrets.get(sftp.password) if sftp.password else None,
-        )
+        return self.acquirers.probe(acquirer, directory)
 
     @cached_property
     def _curate_ports(self) -> CuratePorts:
@@ -273,11 +266,3 @@ class World:
 
         password = self.secrets.get(source.password) if source.password else None
         return open_source(source, password=password, base=self.settings.base)
-
-    def _password(self, reference: str) -> str:
-        if not reference:
-            return ""
-        try:
-            return self.secrets.get(reference).decode()
-        except UnicodeDecodeError as error:
-            raise WrongConfiguration(f"secret {reference}: it is not text in UTF-8") from error

@@ -21,10 +21,10 @@ from pathlib import Path
 
 from local.demo import acquirer as acquirer_apart
 from local.prepare import prepare
-from local.schedule import due_wakes
 from payments.ports import ObjectStore
 from reconciliation.statement import statement
 from runtime.ledger.audit import audit_records, faults
+from runtime.schedule import due_wakes
 from runtime.settings import load
 from runtime.wiring import World
 from tests.servers.process import until

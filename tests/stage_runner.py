@@ -11,12 +11,12 @@ from pathlib import Path
 from functions import batch
 from local.acquirer.clock import time_of
 from local.router import local_world
-from local.schedule import due_wakes
 from local.virtual import VirtualClock
 from local.worker import Worker
 from payments.records import OutboundFile
 from runtime.ledger.clock import LedgerClock
 from runtime.ledger.queue import LedgerQueue
+from runtime.schedule import due_wakes
 from runtime.wakes import wake
 from runtime.wiring import World
 from tests.servers.process import until

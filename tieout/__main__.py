@@ -8,11 +8,13 @@ import sys
 from importlib import import_module
 
 from payments.errors import NotAllowed, TieoutError, WrongConfiguration
+from tieout.arguments import CONFIG_HELP, Version
 
 COMMANDS = (
     "demo",
     "run",
     "extract",
+    "deliver",
     "status",
     "trace",
     "prove",
@@ -20,9 +22,11 @@ COMMANDS = (
     "mismatch",
     "reconcile",
     "file",
+    "deliveries",
     "acquirer",
     "requeue",
     "rehearse",
+    "cost",
     "audit",
     "config",
 )
@@ -36,12 +40,13 @@ def parser() -> argparse.ArgumentParser:
         description="Moves payments by file to an acquirer, brings the results back, and proves that the books tie.",
         epilog="Exit status: 0 done and agreeing, 1 the work failed, does not tie or differs, 2 wrong use.",
     )
+    top.add_argument("--version", action=Version, nargs=0, help="print the version and end")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in COMMANDS:
         module = import_module(f"tieout.{name}")
         command = commands.add_parser(name, help=module.HELP, description=module.HELP)
-        if name not in {"demo", "reconcile", "rehearse"}:
-            command.add_argument("--config", help="the configuration (default: $TIEOUT_CONFIG, else ./tieout.toml)")
+        if name not in {"demo", "reconcile", "rehearse", "cost"}:
+            command.add_argument("--config", help=CONFIG_HELP)
         module.add_arguments(command)
         command.set_defaults(run=module.run)
     return top

@@ -8,9 +8,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from payments.config import AcquirerSection
+    from payments.config import AcquirerSection, Sftp
     from payments.records import AcquirerProfile
     from runtime.wiring import World
+    from transfer.delivery_plan import DeliveryPlan
     from transfer.host_keys import KnownKey, SeenKey
 
 HELP = "dry run of the next window; show, test or probe an acquirer's server; stage and approve its host keys"
@@ -54,7 +55,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _time(text: str) -> datetime:
     """A time with its zone, so that nobody has to guess whose midnight is meant."""
-    found = datetime.fromisoformat(text)
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!a} is no time; write for instance 2026-05-01T00:00Z") from None
     if found.tzinfo is None:
         raise argparse.ArgumentTypeError(f"{text!a} names no zone; write for instance 2026-05-01T00:00Z")
     return found
@@ -80,22 +84,27 @@ def _check_options(args: argparse.Namespace) -> None:
 
 
 def _keys(world: World, acquirer: AcquirerSection, args: argparse.Namespace) -> int:
+    from tieout.acquirer_openpgp import openpgp_keys, openpgp_text
     from tieout.acquirer_text import keys_text, plain
     from tieout.show import print_json
 
     if args.stage or args.approve or args.withdraw:
         return _act(world, acquirer, args)
-    known, seen, alarm = _known(world, acquirer)
+    openpgp = openpgp_keys(world, acquirer)
+    has_host_keys = acquirer.sftp is not None or not openpgp  # with neither, it is refused in words
+    known, seen, alarm = _known(world, acquirer) if has_host_keys else ([], None, "")
     if args.json:
         print_json(
             {
                 "acquirer": acquirer.name,
                 "keys": [plain(each) for each in known],
                 "seen": None if seen is None else plain(seen),
+                "openpgp": [plain(each) for each in openpgp],
             }
         )
     else:
-        print(keys_text(known, seen, alarm))
+        host_keys = keys_text(known, seen, alarm) if has_host_keys else ""
+        print("\n\n".join(filter(None, (host_keys, openpgp_text(openpgp)))))
     return 0
 
 
@@ -122,9 +131,14 @@ def _act(world: World, acquirer: AcquirerSection, args: argparse.Namespace) -> i
 
 def _test(world: World, acquirer: AcquirerSection, args: argparse.Namespace) -> int:
     from tieout.show import clean, print_json
+    from transfer.delivery_plan import delivery_plan
     from transfer.drop_check import check_drop
 
-    done = list(check_drop(world.connector(acquirer, at_once=True), acquirer))
+    def plan(host_key: str) -> DeliveryPlan:
+        with world.ledger.look() as tx:
+            return delivery_plan(acquirer, tx.profiles.get(acquirer.name), host_key, world.clock.now())
+
+    done = list(check_drop(world.connector(acquirer, at_once=True), acquirer, plan))
     ok = all(each.ok for each in done)
     if args.json:
         print_json({"acquirer": acquirer.name, "ok": ok, "checked": [asdict(each) for each in done]})
@@ -142,18 +156,18 @@ def _probe(world: World, acquirer: AcquirerSection, args: argparse.Namespace) ->
 
     profile = world.probe(acquirer, args.dir)
     record = keep(world.key_ports(acquirer), profile, operating_system_user())
-    _print_profile(acquirer, record, args)
+    _print_profile(acquirer, record, world.clock.now(), args)
     return 0
 
 
-def _print_profile(acquirer: AcquirerSection, record: AcquirerProfile, args: argparse.Namespace) -> None:
+def _print_profile(acquirer: AcquirerSection, record: AcquirerProfile, now: datetime, args: argparse.Namespace) -> None:
     from tieout.acquirer_text import profile_json, profile_text
     from tieout.show import print_json
 
     if args.json:
-        print_json(profile_json(acquirer, record))
+        print_json(profile_json(acquirer, record, now))
     else:
-        print(profile_text(acquirer, record))
+        print(profile_text(acquirer, record, now))
 
 
 def _show(world: World, acquirer: AcquirerSection, args: argparse.Namespace) -> int:
@@ -161,11 +175,12 @@ def _show(world: World, acquirer: AcquirerSection, args: argparse.Namespace) -> 
     from tieout.acquirer_text import keys_text, plain, profile_json, profile_text
     from tieout.show import print_json
 
+    now = world.clock.now()
     with world.ledger.look() as tx:
         record = tx.profiles.get(acquirer.name)
     known, seen, alarm = _known(world, acquirer) if acquirer.sftp is not None else ([], None, "")
     if args.json:
-        profile = None if record is None else profile_json(acquirer, record)
+        profile = None if record is None else profile_json(acquirer, record, now)
         keys = [plain(each) for each in known]
         print_json(
             {"acquirer": acquirer.name, "keys": keys, "seen": None if seen is None else plain(seen), "profile": profile}
@@ -174,13 +189,20 @@ def _show(world: World, acquirer: AcquirerSection, args: argparse.Namespace) -> 
     if acquirer.sftp is None:
         print("not reached by SFTP: there are no host keys, and nothing to probe")
         return 0
-    print(f"{acquirer.sftp.user}@{acquirer.sftp.host}:{acquirer.sftp.port}\n")
+    print(way(acquirer.sftp) + "\n")
     print(keys_text(known, seen, alarm) + "\n")
     if record is None:
         print(f"never probed: tieout acquirer {acquirer.name} probe")
     else:
-        print(profile_text(acquirer, record))
+        print(profile_text(acquirer, record, now))
     return 0
+
+
+def way(sftp: Sftp) -> str:
+    """Whom we log in as and where, and through what."""
+    hops = [sftp] if sftp.jump is None else [sftp, sftp.jump]
+    told = " through ".join(f"{hop.user}@{hop.host}:{hop.port}" for hop in hops)
+    return f"{told}, by a proxy" if sftp.proxy else told
 
 
 def _known(world: World, acquirer: AcquirerSection) -> tuple[list[KnownKey], SeenKey | None, str]:

@@ -60,10 +60,10 @@ def _window(said: Forecast) -> str:
 
 
 def _files(found: DryRun) -> str:
-    from tieout.show import sums, table
+    from tieout.show import amounts, table
 
     rows = [
-        (file.name, state, file.sequence, f"{file.total.count:,}", sums(file.total.amount_minor), file.held)
+        (file.name, state, file.sequence, f"{file.total.count:,}", amounts(file.total), file.held)
         for files, state in ((found.on_their_way, ""), (found.files, "would go"))
         for file in files
         for state in (state or file.state,)

@@ -10,6 +10,7 @@ from typing import Any
 from payments.config import AcquirerSection
 from payments.records import AcquirerProfile, StagedKey
 from tieout.show import clean, table
+from transfer.delivery_plan import delivery_plan
 from transfer.host_keys import KnownKey, SeenKey
 from transfer.profile import CapabilityProfile, advice, rows
 
@@ -37,18 +38,24 @@ def keys_text(known: Sequence[KnownKey], seen: SeenKey | None, alarm: str) -> st
     return "\n".join(filter(None, (table(header, found), said, alarm)))
 
 
-def profile_text(acquirer: AcquirerSection, record: AcquirerProfile) -> str:
-    """One line per thing that was probed, then what follows from it."""
+def profile_text(acquirer: AcquirerSection, record: AcquirerProfile, now: datetime) -> str:
+    """One line per thing that was probed, then what follows from it, then how the next session would deliver."""
     profile = CapabilityProfile.from_json(record.found)
     lines = [f"{what:25} {clean(found)}" for what, found in rows(profile)]
     notes = [f"note: {clean(each)}" for each in advice(profile, acquirer.server)]
-    return "\n".join([f"{'probed':25} {when(record.probed_at)}", *lines, *notes])
+    plan = delivery_plan(acquirer, record, record.host_key, now)
+    chosen = [f"{what:25} {clean(choice)}" for what, choice in plan.rows()]
+    lacks = [f"note: nothing is uploaded: {clean(each)}" for each in plan.lacks]
+    head = f"delivery plan, as long as the server holds this host key ({clean(plan.profile)})"
+    return "\n".join([f"{'probed':25} {when(record.probed_at)}", *lines, *notes, "", head, *chosen, *lacks])
 
 
-def profile_json(acquirer: AcquirerSection, record: AcquirerProfile) -> dict[str, Any]:
-    """The profile's fields with `acquirer`, `probed_at` and `notes`."""
+def profile_json(acquirer: AcquirerSection, record: AcquirerProfile, now: datetime) -> dict[str, Any]:
+    """The profile's fields with `acquirer`, `probed_at`, `notes` and `plan`."""
     notes = advice(CapabilityProfile.from_json(record.found), acquirer.server)
-    return {"acquirer": record.acquirer, "probed_at": record.probed_at.isoformat(), **record.found, "notes": notes}
+    plan = delivery_plan(acquirer, record, record.host_key, now)
+    told = {"notes": notes, "plan": {"hash": plan.hash, **plan.to_json()}}
+    return {"acquirer": record.acquirer, "probed_at": record.probed_at.isoformat(), **record.found, **told}
 
 
 def effect(key: StagedKey) -> str:

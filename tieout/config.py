@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from tieout.arguments import CONFIG_HELP
+
 if TYPE_CHECKING:
     from payments.config import AcquirerSection, SourceSection
     from runtime.wiring import World
@@ -15,7 +17,7 @@ HELP = "check the configuration"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     check = actions.add_parser("check", help="read the file, fetch the secrets, reach the ledger")
-    check.add_argument("--config", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    check.add_argument("--config", default=argparse.SUPPRESS, help=CONFIG_HELP)
     check.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -80,19 +82,19 @@ def _check_source(source: SourceSection) -> None:
 
 def _check_keys(world: World, acquirer: AcquirerSection) -> None:
     """Keys that no connection could use. Raises WrongConfiguration."""
-    from transfer.sftp_connect import pinned_keys, private_key
+    from transfer.sftp_connect import read_secrets
+    from transfer.sftp_login import fetched
 
-    if acquirer.sftp is None:
-        return
-    pinned_keys(acquirer.sftp)
-    if acquirer.sftp.key:
-        private_key(world.secrets.get(acquirer.sftp.key))
+    if acquirer.sftp is not None:
+        read_secrets(acquirer.sftp, *fetched(acquirer.sftp, world.secrets))
 
 
 def _expiring_keys(world: World, acquirer: AcquirerSection) -> list[str]:
     """What to say of OpenPGP keys that end soon; each is looked at, so that a secret that holds none is found now."""
-    if acquirer.encode.pgp is None:
+    if acquirer.encode.pgp is None and acquirer.results.pgp is None:
         return []
-    from transfer.pgp import expiring, keys_of
+    from runtime.key_watch import look_at_keys
+    from transfer.pgp import expiring
 
-    return expiring(acquirer.name, keys_of(acquirer.encode.pgp, world.secrets), world.clock.now())
+    keys = list(dict.fromkeys(look_at_keys(world, acquirer).values()))
+    return expiring(acquirer.name, keys, world.clock.now(), acquirer.keys_warn_days)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -45,7 +46,8 @@ def run(args: argparse.Namespace) -> int:
         formats=formats,
     )
     if args.prepare:
-        print(f"prepared {config}\nnext: python -m local.acquirer --dir {directory} & tieout run --config {config}")
+        apart = shlex.join([sys.executable, "-m", "local.acquirer", "--dir", str(directory)])
+        print(f"prepared {config}\nnext: {apart} & {shlex.join(['tieout', 'run', '--config', str(config)])}")
         return 0
     from runtime.logging import configure_logging
 
@@ -78,16 +80,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _report(world: World, as_json: bool) -> None:
-    from reconciliation.statement import statement
     from tieout.show import print_json
-    from tieout.status import report
+    from tieout.status import look, report
 
-    with world.ledger.look() as tx:
-        result = statement(tx)
+    result, found = look(world)
     if as_json:
         print_json(result.to_json())
     else:
-        print(report(world, result))
+        print(report(world, result, found))
     sys.stdout.flush()
 
 

@@ -7,7 +7,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from payments.records import Mismatch
+    from payments.records import Mismatch, OutboundFile
+    from runtime.wiring import World
 
 HELP = "show one mismatch"
 
@@ -21,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from payments.errors import NotAllowed
     from runtime.wiring import World
+    from tieout.next_step import command
     from tieout.show import clean, money, print_json
 
     world = World.open(args.config)
@@ -30,6 +32,7 @@ def run(args: argparse.Namespace) -> int:
     if found is None:
         raise NotAllowed(f"there is no mismatch {args.id!a}", next_step="`tieout mismatches` lists them.")
     shown = as_json(found) | ({"file": file.name, "file_state": file.state} if file is not None else {})
+    shown |= _accounts(world, found, file)
     if args.json:
         print_json(shown)
     else:
@@ -39,8 +42,22 @@ def run(args: argparse.Namespace) -> int:
             shown[side] = f"{money(minor, found.currency)} {found.currency}" if minor is not None else ""
         print("\n".join(f"{name:16} {clean(str(value))}" for name, value in shown.items() if value not in ("", None)))
         if found.reference:
-            print(f"next: tieout trace {found.reference}")
+            print(f"next: {command(world, 'trace', found.reference)}")
     return 0
+
+
+def _accounts(world: World, mismatch: Mismatch, file: OutboundFile | None) -> dict[str, str]:
+    """Both accounts, masked, where they are what differs. Nowhere else are they shown."""
+    from reconciliation.accounts import compared_accounts, differs_by_account
+
+    if file is None or not differs_by_account(mismatch):
+        return {}
+    with world.ledger.look() as tx:
+        result = tx.results.get(mismatch.acquirer, mismatch.result_sha256)
+    if result is None:
+        return {}
+    expected, reported = compared_accounts(world.store, mismatch, file, result)
+    return {"expected_account": expected, "reported_account": reported}
 
 
 def as_json(mismatch: Mismatch) -> dict[str, Any]:

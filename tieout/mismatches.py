@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from datetime import date
 from typing import TYPE_CHECKING
+
+from tieout.arguments import day
 
 if TYPE_CHECKING:
     from runtime.wiring import World
@@ -20,19 +21,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--state", choices=[str(each) for each in MismatchState], metavar="STATE", help="only this state"
     )
-    parser.add_argument("--date", type=date.fromisoformat, metavar="DATE", help="only this business date")
+    parser.add_argument("--date", type=day, metavar="DATE", help="only this business date, like 2026-03-02")
     parser.add_argument("--file", metavar="FILE", help="only this outbound file, by name or file_id")
     parser.add_argument("--all", action="store_true", help="closed ones too")
-    parser.add_argument("--limit", type=_count, default=50, metavar="N", help="at most so many (50; 0: all)")
+    parser.add_argument(
+        "--limit", type=_count, default=50, metavar="N", help="at most so many (default 50; 0 lists all)"
+    )
     parser.add_argument("--after", metavar="ID", help="go on behind this id")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def _count(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError("0 or more")
-    return number
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!a}: write how many, or 0 for all")
+    return int(text)
 
 
 def _check_acquirer(world: World, name: str) -> None:

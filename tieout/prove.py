@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     from tieout.show import print_json
 
     world = World.open(args.config)
-    ports = ProvePorts(world.ledger, world.store, world.configuration)
+    ports = ProvePorts(world.ledger, world.store, world.configuration, world.secrets)
     certificate, subjects = prove(ports, args.name)
     with world.ledger.look() as tx:
         for chain in subjects.chains:

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from payments.books import Total
-from payments.display import clean, money, sums
+from payments.display import amounts, clean, money, sums
 
-__all__ = ["clean", "money", "print_json", "sums", "table", "total"]
+__all__ = ["amounts", "clean", "money", "print_json", "sums", "table", "total"]
 
 
 def print_json(value: Any) -> None:
@@ -35,5 +35,5 @@ def _numeric(text: str) -> bool:
 
 
 def total(value: Total) -> str:
-    """Count and sums in one line."""
-    return f"{value.count:,}  {sums(value.amount_minor)}".rstrip()
+    """Count, sums and unreadable rows in one line."""
+    return f"{value.count:,}  {amounts(value)}".rstrip()

@@ -7,10 +7,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from payments.expected_results import Owed
     from reconciliation.statement import Statement
+    from runtime.attention import Attention
     from runtime.wiring import World
 
 HELP = "runs, files, mismatches, lateness, books: one screen"
@@ -22,64 +20,61 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from payments.expected_results import owed
-    from reconciliation.statement import statement
     from runtime.wiring import World
     from tieout.show import print_json
-    from transfer.forecast import alarms
-    from transfer.host_keys import ending
-    from transfer.stuck import stuck
 
     world = World.open(args.config)
-    now = world.clock.now()
-    with world.ledger.look() as tx:
-        result = statement(tx)
-        late = owed(tx, world.configuration.acquirer, now)
-        risks = [each.text for each in alarms(tx, world.configuration, now)]
-        waiting = stuck(tx)
-        risks += [text for each in world.configuration.acquirer if (text := ending(tx, each, now))]
+    result, found = look(world)
     if args.json:
-        print_json(
-            {**result.to_json(), "overdue": [each.to_json() for each in late], "at_risk": risks, "stuck": waiting}
-        )
+        print_json({**result.to_json(), **found.to_json()})
     else:
-        print(report(world, result, late, risks, waiting))
-    return 0 if result.ties and result.agrees and not late and not risks and not waiting else 1
+        print(report(world, result, found))
+    return 0 if result.ties and result.agrees and found.is_quiet else 1
 
 
-def report(
-    world: World,
-    result: Statement,
-    late: Sequence[Owed] = (),
-    risks: Sequence[str] = (),
-    waiting: Sequence[str] = (),
-) -> str:
-    """The screen."""
+def look(world: World) -> tuple[Statement, Attention]:
+    """The books, and what a person must look at, in one look at the ledger."""
+    from reconciliation.statement import statement
+    from runtime.attention import attention
+
+    with world.ledger.look() as tx:
+        return statement(tx), attention(tx, world.configuration, world.clock.now())
+
+
+def report(world: World, result: Statement, found: Attention) -> str:
+    """The screen: first whether anything may leave, what may be money sent twice, what does not work; then the books."""
+    from tieout.next_step import told
+    from tieout.status_sources import source_table
+
     now = world.clock.now()
     parts = [
+        told(world, "DELIVERIES STOPPED", found.stopped),
+        told(world, "IN DOUBT", found.in_doubt),
+        told(world, "FAILING", found.failing),
         _books(result),
+        source_table(found.sources, now),
         _runs(world),
         _files(world, now),
         _mismatches(result),
-        _overdue(late),
-        _lines("AT RISK", risks),
-        _lines("STUCK", waiting),
+        told(world, "overdue", [each.concern for each in found.overdue]),
+        told(world, "AT RISK", found.at_risk),
+        told(world, "STUCK", found.waiting),
+        told(world, "KEY", found.keys),
         _dead_letters(world),
-        _verdict(result),
+        _verdict(world, result),
     ]
     return "\n\n".join(part for part in parts if part)
 
 
 def _books(result: Statement) -> str:
     from payments.books import EQUATIONS
-    from tieout.show import sums, table
+    from payments.display import amounts
+    from tieout.show import table
 
     rows = []
     for left, right in EQUATIONS:
-        rows.append((left, f"{result.terms[left].count:,}", sums(result.terms[left].amount_minor)))
-        rows += [
-            (f"  {name}", f"{result.terms[name].count:,}", sums(result.terms[name].amount_minor)) for name in right
-        ]
+        rows.append((left, f"{result.terms[left].count:,}", amounts(result.terms[left])))
+        rows += [(f"  {name}", f"{result.terms[name].count:,}", amounts(result.terms[name])) for name in right]
     seen: set[str] = set()
     unique = [row for row in rows if not (row[0].strip() in seen and row[0][0] != " ") and not seen.add(row[0].strip())]  # type: ignore[func-returns-value]
     incoming = ", ".join(f"{name} {count:,}" for name, count in result.incoming.items())
@@ -90,6 +85,7 @@ def _books(result: Statement) -> str:
 
 
 def _runs(world: World) -> str:
+    from tieout.next_step import command
     from tieout.show import table
 
     with world.ledger.look() as tx:
@@ -98,9 +94,11 @@ def _runs(world: World) -> str:
         (f"{r.source}/{r.ordinal:06d}", r.business_date, r.state, r.chunks, f"{r.extracted.count:,}", r.note)
         for r in runs
     ]
-    return (
-        table(("RUN", "DATE", "STATE", "CHUNKS", "ROWS", "NOTE"), rows) if rows else "no run yet: tieout extract SOURCE"
-    )
+    if not rows:
+        return "no run yet: tieout extract SOURCE"
+    stopped = [f"{r.source}/{r.ordinal:06d}" for r in runs if r.note]
+    shown = table(("RUN", "DATE", "STATE", "CHUNKS", "ROWS", "NOTE"), rows)
+    return "\n".join([shown, *(f"next: {command(world, 'prove', name)}" for name in stopped)])
 
 
 def _files(world: World, now: datetime) -> str:
@@ -138,27 +136,21 @@ def _mismatches(result: Statement) -> str:
     return table(("OPEN MISMATCHES", "COUNT"), rows) if rows else ""
 
 
-def _overdue(late: Sequence[Owed]) -> str:
-    """What acquirers owe us: an alarm by itself, which ends when the answer comes."""
-    from tieout.show import clean
-
-    return "\n".join(f"overdue: {clean(str(each))}" for each in late)
-
-
-def _lines(word: str, texts: Sequence[str]) -> str:
-    from tieout.show import clean
-
-    return "\n".join(f"{word}: {clean(text)}" for text in texts)
-
-
 def _dead_letters(world: World) -> str:
     """Messages that failed too often: the work they stand for waits for the sweep, or for a person."""
-    from runtime.ledger.queue import DEAD, LedgerQueue
+    from functions.topology import TOPOLOGY
+    from payments.errors import TieoutError
+    from runtime.dead_letters import counts
+    from tieout.next_step import command
 
-    queue = world.queue
-    dead = [name for name in queue.queues_busy() if name.endswith(DEAD)] if isinstance(queue, LedgerQueue) else []
-    counts = ", ".join(f"{name.removesuffix(DEAD)} {sum(queue.depth(name))}" for name in sorted(dead))
-    return f"messages given up, by stage: {counts}; the service log says why" if counts else ""
+    try:
+        found = counts(world.queue, (stage.queue for stage in TOPOLOGY))
+    except TieoutError as error:  # who may read the ledger need not be allowed to look into queues
+        return f"messages given up: not known; {error}"
+    if not found:
+        return ""
+    by_stage = ", ".join(f"{name} {count:,}" for name, count in sorted(found.items()))
+    return f"messages given up, by stage: {by_stage}; the log says why\nnext: {command(world, 'requeue', '--list')}"
 
 
 def _so_far(result: Statement) -> str:
@@ -174,11 +166,13 @@ def _so_far(result: Statement) -> str:
     return "The acquirer agrees."
 
 
-def _verdict(result: Statement) -> str:
+def _verdict(world: World, result: Statement) -> str:
+    from tieout.next_step import command
     from tieout.show import clean, sums
 
     ties = "The books tie." if result.ties else "THE BOOKS DO NOT TIE: " + "; ".join(map(clean, result.faults))
     if result.agrees:
         return f"{ties} {_so_far(result)}"
     difference = sums(result.difference_minor) or "none in money"
-    return f"{ties} The acquirer does not agree; reported minus expected: {difference}\nnext: tieout mismatches"
+    said = f"{ties} The acquirer does not agree; reported minus expected: {difference}"
+    return f"{said}\nnext: {command(world, 'mismatches')}"

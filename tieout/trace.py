@@ -77,6 +77,7 @@ def _file(tx: SqlTransaction, file: Any) -> dict[str, Any]:
         "expected": expected_key(file.acquirer, day, file.file_id),
         "attempt_list": [asdict(each) for each in facts.attempts],
         "receipt": None if facts.receipt is None else asdict(facts.receipt),
+        "companion": None if facts.companion is None else asdict(facts.companion),
         "results": [{**asdict(result), "uses": asdict(books)} for result, books in facts.results],
         "mismatches_by_kind": dict(facts.mismatches_by_kind),
         "audit": _audit(tx, file_chain(file.file_id)),

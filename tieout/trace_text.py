@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from payments.display import clean, money, sums, told, words
+from payments.books import Total
+from payments.display import amounts, clean, money, told, words
 
 Found = Mapping[str, Any]
+HIDDEN = "(not shown: it may name a person)"
 
 
 def lines(found: Found) -> list[str]:
@@ -48,12 +50,18 @@ def _file(file: Found) -> Iterator[str]:
         yield f"  {term} {_total(file[term])}"
     for kind, count in file["mismatches_by_kind"].items():
         yield f"  mismatches ever opened: {words(kind)} {count}"
-    yield from _delivery(file["attempt_list"], file["receipt"])
+    yield from _delivery(file["attempt_list"], file["receipt"], file["companion"])
     for result in file["results"]:
         uses = result["uses"]
         used = ", ".join(f"{name} {uses[name]}" for name in ("applied", "duplicate", "unknown") if uses[name])
-        yield f"  result {result['name']}, collected {_at(result['collected_at'])}: {result['state']}; {used or 'no event'}"
+        yield f"  result {result['name']}, collected {_at(result['collected_at'])}: {result['state']}; {used or 'no event'}{_signed(result)}"
     yield from _audit(file["audit"])
+
+
+def _signed(result: Found) -> str:
+    """Whose signature it bears, and why its word on the file counts for nothing."""
+    signer = f"; signed by {result['signed_by']} {_at(result['signed_at'])}" if result["signed_by"] else ""
+    return f"{signer}; NO EVIDENCE: {result['disputed']}" if result["disputed"] else signer
 
 
 def _payment(found: Found) -> Iterator[str]:
@@ -83,6 +91,9 @@ def _row(row: Found) -> Iterator[str]:
         amount = money(row["amount_minor"], row["currency"]) or "no exact amount"
         route = f", to {row['acquirer']} for {row['requested_date']}" if "acquirer" in row else ""
         yield f"    {amount} {row['currency']} {row['direction'] or 'no direction'}{route}{', stopped' if row.get('stopped') else ''}"
+    if "source_key" in row:
+        key = ", ".join(f"{name} {HIDDEN if value is None else value}" for name, value in row["source_key"].items())
+        yield f"    in the source: {key or 'a key whose columns are not configured any more'}"
     for reason in row.get("reasons", ()):
         yield f"    refused: {reason['rule']} {reason['code']} in {reason['field']}: {reason['message']}"
     for fate in row["outcomes"]:
@@ -93,7 +104,7 @@ def _row(row: Found) -> Iterator[str]:
 def _assignment(file: Found) -> Iterator[str]:
     held = f", held: {file['held']}" if file["held"] else ""
     yield f"  file {file['file']} line {file['line']}, {file['acquirer']} {file['business_date']}: {file['state']}{held}"
-    for line in _delivery(file["attempts"], file["receipt"]):
+    for line in _delivery(file["attempts"], file["receipt"], file["companion"]):
         yield f"  {line}"
     for event in file["events"]:
         yield f"    reported: {_event(event)}"
@@ -103,7 +114,7 @@ def _assignment(file: Found) -> Iterator[str]:
         yield f"    {match['outcome']}{how} from {match['events']} events"
 
 
-def _delivery(attempts: list[Found], receipt: Found | None) -> Iterator[str]:
+def _delivery(attempts: list[Found], receipt: Found | None, beside: Found | None) -> Iterator[str]:
     for each in attempts:
         yield f"  attempt {each['attempt']}: {words(each['state'])}, {_at(each['started_at'])} {each['error']}".rstrip()
     if receipt is not None:
@@ -111,6 +122,9 @@ def _delivery(attempts: list[Found], receipt: Found | None) -> Iterator[str]:
             f"  receipt: {receipt['remote_path']}, {receipt['size']:,} bytes, {receipt['verified_by']}, "
             f"{_at(receipt['delivered_at'])}, host key {receipt['host_key']}"
         )
+    if beside is not None:
+        told = f"{beside['kind']} {beside['name']}: {words(beside['state'])} {_at(beside['placed_at'])}"
+        yield f"  {' '.join((told, beside['note'])).rstrip()}"
 
 
 def _event(event: Found) -> str:
@@ -125,7 +139,7 @@ def _audit(records: list[Found]) -> Iterator[str]:
 
 
 def _total(total: Found) -> str:
-    return f"{total['count']:,} {sums(total['amount_minor'])}".rstrip()
+    return f"{total['count']:,} {amounts(Total.from_json(total))}".rstrip()
 
 
 def _at(at: datetime | None) -> str:

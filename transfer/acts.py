@@ -1,10 +1,12 @@
-"""Acts of people on outbound files: hold, release, cancel, redeliver, not received. Each is one transaction.
+"""Acts of people on outbound files: hold, release, cancel, redeliver, not received, nothing there. Each is one transaction.
 
     hold, cancel               one person, while nothing of the file can be at the acquirer
     release                    one person; another one than the person who held it
     not_received, redeliver    two people, except for a file that never left
+    nothing_there              two people, of a file that never left and that the acquirer speaks of all the same
 
-An act that could place a payment twice is refused as long as anything the acquirer said speaks of the file.
+An act that could place a payment twice is refused as long as anything the acquirer said speaks of the file, and two people
+have not answered exactly that.
 """
 
 from __future__ import annotations
@@ -12,14 +14,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from payments.acting import PROPOSED, Act, Actor, proposal, record
+from payments.acting import DONE, PROPOSED, Act, Actor, proposal, record
 from payments.errors import NotAllowed
 from payments.keys import file_chain
 from payments.ports import Clock, Ledger, Transaction
 from payments.records import OutboundFile
-from payments.states import FileState, check_file_transition
+from payments.states import SETTLED_HOLD, SPOKEN_HOLD, FileState, check_file_transition
 from transfer.after_sealing import close_of_file, close_silence_of_file
-from transfer.assembly_inputs import RETURN_ASKED
+from transfer.gone_back import RETURN_ASKED
+from transfer.spoken import NOTHING_THERE, is_unanswered, said_hash, spoken_of
 
 _F = FileState
 ALLOWED: Mapping[str, frozenset[FileState]] = {
@@ -28,6 +31,7 @@ ALLOWED: Mapping[str, frozenset[FileState]] = {
     "cancel": frozenset({_F.PLANNED, _F.SEALED}),
     "redeliver": frozenset({_F.CANCELLED, _F.REFUSED, _F.NOT_RECEIVED}),
     "not_received": frozenset({_F.IN_DOUBT, _F.DELIVERED}),
+    NOTHING_THERE: frozenset({_F.SEALED, _F.NOT_RECEIVED}),
 }
 """Verb -> states in which the act is allowed."""
 
@@ -41,6 +45,9 @@ NEXT_STEP: Mapping[FileState, str] = {
     _F.PLANNED: "It has not left: `tieout file NAME cancel` takes it back.",
 }
 THE_ACQUIRER_HAS_IT = "The acquirer has it: only the acquirer can refuse it or give payments back."
+ASK = "`tieout trace` shows its results; ask the acquirer what became of the file."
+ASK_FIRST = f"{ASK} If it has nothing of it, two people say `tieout file NAME nothing-there`."
+REJECTED_ONLY = "`tieout file NAME redeliver --rejected` sends again what the acquirer rejected of it."
 
 UNWRITABLE = "cannot be written: "
 HELD_BY = "held by "
@@ -82,7 +89,7 @@ def hold(ports: ActPorts, name: str, actor: Actor, why: str = "") -> Acted:
             raise NotAllowed(f"file {file.name} is held already ({file.held})")
         record(tx, act)
         changed = tx.files.change(file, held=f"{HELD_BY}{actor.name}")
-        _audit(tx, changed, "held", act)
+        audit_act(tx, changed, "held", act)
     return Acted(changed, done=True)
 
 
@@ -93,7 +100,7 @@ def release(ports: ActPorts, name: str, actor: Actor, why: str = "") -> Acted:
         _check_release(tx, file, actor)
         record(tx, act, held=file.held)
         changed = tx.files.change(file, held="", next_attempt_at=None)
-        _audit(tx, changed, "released", act)
+        audit_act(tx, changed, "released", act)
     return Acted(changed, done=True)
 
 
@@ -105,7 +112,7 @@ def cancel(ports: ActPorts, name: str, actor: Actor, why: str = "") -> Acted:
         record(tx, act)
         changed = _moved(tx, file, FileState.CANCELLED, f"cancelled by {actor.name}")
         close_of_file(tx, changed, act.at, "the file was cancelled before it left")
-        _audit(tx, changed, str(FileState.CANCELLED), act)
+        audit_act(tx, changed, str(FileState.CANCELLED), act)
     return Acted(changed, done=True)
 
 
@@ -116,14 +123,15 @@ def redeliver(ports: ActPorts, name: str, actor: Actor, why: str = "") -> Acted:
         if file.returned_in is not None:
             taken = f"in assembly {file.returned_in}" if file.returned_in else "by the next assembly"
             raise NotAllowed(f"file {file.name}: its payments are taken back already, {taken}")
+        refuse_when_under_way(tx, file)
         if file.state != FileState.REFUSED:
             _refuse_when_spoken_of(tx, file)
-        if file.state != FileState.CANCELLED and not _agreed(tx, file, act):
+        if file.state != FileState.CANCELLED and not agreed(tx, file, act):
             return Acted(file, done=False)
         if file.state == FileState.CANCELLED:
             record(tx, act)
         changed = tx.files.change(file, returned_in=RETURN_ASKED)
-        _audit(tx, changed, "redelivery_asked", act)
+        audit_act(tx, changed, "redelivery_asked", act)
     return Acted(changed, done=True)
 
 
@@ -131,12 +139,43 @@ def not_received(ports: ActPorts, name: str, actor: Actor, why: str = "") -> Act
     """Two people say that the acquirer never got a file that we delivered, or may have."""
     with ports.ledger.begin() as tx:
         file, act = _look(tx, ports, name, "not_received", actor, why)
+        refuse_when_under_way(tx, file)
         _refuse_when_spoken_of(tx, file)
-        if not _agreed(tx, file, act):
+        if not agreed(tx, file, act):
             return Acted(file, done=False)
         changed = _moved(tx, file, FileState.NOT_RECEIVED, f"not received, says {actor.name}")
         close_silence_of_file(tx, changed, ports.clock.now())
-        _audit(tx, changed, str(FileState.NOT_RECEIVED), act)
+        audit_act(tx, changed, str(FileState.NOT_RECEIVED), act)
+    return Acted(changed, done=True)
+
+
+def nothing_there(ports: ActPorts, name: str, actor: Actor, why: str = "") -> Acted:
+    """Two people say that the acquirer has nothing of a file that never left, whatever its results say of it.
+
+    What these say is not forgotten: it is folded once more, now under a closed file, so that a payment which it calls settled
+    is an alarm and does not go again. Results that come later are not answered by it.
+    """
+    with ports.ledger.begin() as tx:
+        file, act = _look(tx, ports, name, NOTHING_THERE, actor, why)
+        results = spoken_of(tx, file)
+        if not is_unanswered(tx, file):
+            raise NotAllowed(
+                f"file {file.name}: nothing that the acquirer said of it waits for an answer",
+                next_step=NEXT_STEP[FileState(file.state)],
+            )
+        refuse_when_unread(tx, file)
+        if not agreed(tx, file, act, results=said_hash(results)):
+            return Acted(file, done=False)
+        if file.state == FileState.SEALED:
+            changed = _moved(tx, file, FileState.NOT_RECEIVED, f"the acquirer has nothing of it, says {actor.name}")
+            close_of_file(tx, changed, act.at, "the file never left")
+        else:
+            changed = tx.files.change(file)
+        for sha256 in results:
+            result = tx.results.get(file.acquirer, sha256)
+            if result is not None and result.state == "read":
+                tx.results.change(result, reconciled=False)
+        audit_act(tx, changed, NOTHING_THERE, act, results=said_hash(results))
     return Acted(changed, done=True)
 
 
@@ -146,10 +185,16 @@ def check_state(verb: str, file: OutboundFile) -> None:
     if state in ALLOWED[verb]:
         return
     words = verb.replace("_", "-")
+    at_acquirer = THE_ACQUIRER_HAS_IT if verb != "redeliver" else f"{THE_ACQUIRER_HAS_IT} {REJECTED_ONLY}"
     raise NotAllowed(
         f"file {file.name} is {state}: {words} is for files that are {' or '.join(sorted(ALLOWED[verb]))}",
-        next_step=NEXT_STEP.get(state, THE_ACQUIRER_HAS_IT),
+        next_step=what_next(file, at_acquirer),
     )
+
+
+def what_next(file: OutboundFile, otherwise: str = THE_ACQUIRER_HAS_IT) -> str:
+    """What a person can do about a file in its state, for a refusal."""
+    return ASK_FIRST if file.held.startswith(SPOKEN_HOLD) else NEXT_STEP.get(FileState(file.state), otherwise)
 
 
 def _look(tx: Transaction, ports: ActPorts, name: str, verb: str, actor: Actor, why: str) -> tuple[OutboundFile, Act]:
@@ -166,6 +211,11 @@ def _check_release(tx: Transaction, file: OutboundFile, actor: Actor) -> None:
             f"file {file.name} {file.held}",
             next_step="Correct the payment at its source, then cancel and redeliver this file.",
         )
+    if file.held.startswith(SETTLED_HOLD):
+        raise NotAllowed(
+            f"file {file.name} is held: {file.held}",
+            next_step="Cancel and redeliver it: what was settled stays behind, the other payments go.",
+        )
     if not actor.verified:
         raise NotAllowed(f"release lets money leave; {actor.name!a} is unverified")
     if file.held == f"{HELD_BY}{actor.name}":
@@ -176,24 +226,36 @@ def _check_release(tx: Transaction, file: OutboundFile, actor: Actor) -> None:
     _refuse_when_spoken_of(tx, file)
 
 
-def _agreed(tx: Transaction, file: OutboundFile, act: Act) -> bool:
-    """Whether a different person asked for the same before; else this is kept as the proposal."""
+def agreed(tx: Transaction, file: OutboundFile, act: Act, **fixed: str | int) -> bool:
+    """Whether a different person asked for the same before; else this is kept as the proposal. `fixed` goes with both."""
     first = proposal(tx, act)
     if first is None:
-        record(tx, act, PROPOSED)
-        _audit(tx, file, f"{act.verb}_proposed", act)
+        record(tx, act, PROPOSED, **fixed)
+        audit_act(tx, file, f"{act.verb.partition(' ')[0]}_proposed", act, **fixed)
         return False
-    record(tx, act, agrees_with=first.id, proposed_by=first.actor)
+    record(tx, act, DONE, agrees_with=first.id, proposed_by=first.actor, **fixed)
     return True
 
 
 def _refuse_when_spoken_of(tx: Transaction, file: OutboundFile) -> None:
     """What the acquirer said of a file, or may have said in results nobody has read yet, forbids to send it again."""
-    if tx.result_books.count(acquirer=file.acquirer, file_id=file.file_id):
+    if is_unanswered(tx, file):
+        ask = ASK_FIRST if file.state in ALLOWED[NOTHING_THERE] else ASK
+        raise NotAllowed(f"file {file.name}: the acquirer speaks of it, so it may have arrived", next_step=ask)
+    refuse_when_unread(tx, file)
+
+
+def refuse_when_under_way(tx: Transaction, file: OutboundFile) -> None:
+    """Nothing is sent again as long as a worker that was cut off, or is only paused, might still place the file."""
+    if tx.attempts.count(file_id=file.file_id, state="rename_intended"):
         raise NotAllowed(
-            f"file {file.name}: the acquirer speaks of it, so it may have arrived",
-            next_step="`tieout trace` shows its results; ask the acquirer what became of the file.",
+            f"file {file.name}: its last attempt has not ended, and might still place it",
+            next_step="The next session with the acquirer ends it: try again then.",
         )
+
+
+def refuse_when_unread(tx: Transaction, file: OutboundFile) -> None:
+    """Nothing is sent again as long as the acquirer may have said of it what nobody has read yet."""
     unread = tx.results.count(acquirer=file.acquirer, state=("collected", "read"), reconciled=False)
     if unread or tx.sightings.count(acquirer=file.acquirer, state="fetching"):
         raise NotAllowed(
@@ -207,6 +269,7 @@ def _moved(tx: Transaction, file: OutboundFile, state: FileState, note: str) -> 
     return tx.files.change(file, state=str(state), held="", next_attempt_at=None, note=note)
 
 
-def _audit(tx: Transaction, file: OutboundFile, fact: str, act: Act) -> None:
-    body = {"revision": act.revision, "verified": act.actor.verified}
+def audit_act(tx: Transaction, file: OutboundFile, fact: str, act: Act, **fixed: str | int) -> None:
+    """What was done to a file and by whom, in its audit chain."""
+    body = {"revision": act.revision, "verified": act.actor.verified, **fixed}
     tx.audit.append(file_chain(file.file_id), fact, body, actor=act.actor.name)

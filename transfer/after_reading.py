@@ -14,9 +14,9 @@ from payments.keys import day_chain
 from payments.markers import SAID, named_by
 from payments.ports import RemoteDrop, RemoteFile, Transaction
 from payments.records import Sighting
+from transfer.business_day import business_date
 from transfer.collect_ports import CollectPorts
 from transfer.collect_sighting import PUT_AWAY
-from transfer.planning import business_date
 
 log = logging.getLogger(__name__)
 SHORT_HASH = 12

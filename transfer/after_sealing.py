@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from payments.keys import mismatch_id
@@ -29,6 +30,15 @@ def close_of_file(tx: Transaction, file: OutboundFile, at: datetime, why: str) -
     kinds = (str(MismatchKind.CHANGED_AFTER_SEALED), str(MismatchKind.RECALL_NEEDED))
     for mismatch in tx.mismatches.find(file_id=file.file_id, kind=kinds):
         _close(tx, mismatch, why, at)
+
+
+def close_of_payments(tx: Transaction, file: OutboundFile, payments: Iterable[str], at: datetime, why: str) -> None:
+    """The same for chosen payments (payment_id) of a file."""
+    mine = {source_mismatch_id(file.file_id, payment) for payment in payments}
+    kinds = (str(MismatchKind.CHANGED_AFTER_SEALED), str(MismatchKind.RECALL_NEEDED))
+    for mismatch in tx.mismatches.find(file_id=file.file_id, kind=kinds):
+        if mismatch.id in mine:
+            _close(tx, mismatch, why, at)
 
 
 def close_silence_of_file(tx: Transaction, file: OutboundFile, at: datetime) -> None:

@@ -21,7 +21,15 @@ from payments.ports import Clock, Lease, Ledger, ObjectStore, Secrets, Transacti
 from payments.records import Assembly, OutboundFile, Run, Sequence_
 from payments.states import FileState
 from transfer.after_sealing import close_of_file, record_findings
-from transfer.assembly_inputs import Inputs, gather, inputs_of_plan, is_pending, latest_dates, slices_of, waits_of
+from transfer.assembly_due import is_pending
+from transfer.assembly_inputs import Inputs, gather, inputs_of_plan, latest_dates, slices_of, waits_of
+from transfer.assembly_returns import (
+    check_settled,
+    newest_generations,
+    promised_back,
+    take_chosen,
+    where_they_went,
+)
 from transfer.candidates import Slice
 from transfer.fold import Folded, fold
 from transfer.integrity import ChunkTampered, check_curated
@@ -69,19 +77,20 @@ def _step(ports: AssemblePorts, lease: Lease) -> bool:
     renew: Callable[[], None] = lambda: ports.ledger.leases.renew(lease, ttl=TTL)  # noqa: E731
     slices = slices_of(ports.store, inputs)
     acquirers = {each.name: each for each in ports.configuration.acquirer}
-    limits, waits = latest_dates(ports.configuration, inputs), waits_of(inputs)
     _check_objects(ports, inputs, slices, renew, planned=planned is not None)
-    segments = [index_key(number) for number in range(1, inputs.ordinal)]
-    folded = fold(ports.store, slices, segments, limits, gone_back=inputs.gone_back, waits=waits, progress=renew)
+    folded = _fold(ports, inputs, slices, renew)
     division = divide(ports.store, slices, folded, acquirers)
     if planned is None:
         if not (
-            division.drafts or inputs.runs or inputs.returned or reasons_move(ports.ledger, inputs, folded, division)
+            division.drafts
+            or inputs.runs
+            or inputs.predecessors
+            or reasons_move(ports.ledger, inputs, folded, division)
         ):
             with ports.ledger.begin() as tx:
                 return record_firings(tx, inputs.places, set(), now) or any(settled)
         _check(ports, inputs, division)
-        planned = _commit(ports, inputs, folded, division)
+        planned = _commit(ports, inputs, slices, folded, division)
     files = _planned_files(ports, planned)
     if [file.total for file in files] != [draft.total for draft in division.drafts]:
         raise BooksOff(
@@ -111,6 +120,19 @@ def _step(ports: AssemblePorts, lease: Lease) -> bool:
     return True
 
 
+def _fold(ports: AssemblePorts, inputs: Inputs, slices: list[Slice], progress: Callable[[], None]) -> Folded:
+    return fold(
+        ports.store,
+        slices,
+        [index_key(number) for number in range(1, inputs.ordinal)],
+        latest_dates(ports.configuration, inputs),
+        gone_back=inputs.gone_back,
+        settled=inputs.settled,
+        waits=waits_of(inputs),
+        progress=progress,
+    )
+
+
 def _check_objects(
     ports: AssemblePorts, inputs: Inputs, slices: list[Slice], progress: Callable[[], None], *, planned: bool
 ) -> None:
@@ -131,7 +153,7 @@ def _check_objects(
 def _check(ports: AssemblePorts, inputs: Inputs, division: Division) -> None:
     """Every row that was promised was read, and every row that was read has one outcome; else nothing is planned."""
     promised = {f"run:{run.source}:{run.ordinal}": run.curated for run in inputs.runs}
-    promised |= {f"file:{file.file_id}": file.total for file in inputs.returned}
+    promised |= promised_back(ports.ledger, inputs)
     promised["pool"] = inputs.previous_pool
     for label, total in promised.items():
         if division.seen.get(label, Total()) != total:
@@ -152,9 +174,11 @@ def _stop(ports: AssemblePorts, inputs: Inputs, label: str, why: str) -> None:
                 tx.audit.append(run_chain(run.source, run.ordinal), "run_stopped", {"why": why})
 
 
-def _commit(ports: AssemblePorts, inputs: Inputs, folded: Folded, division: Division) -> Assembly:
+def _commit(ports: AssemblePorts, inputs: Inputs, slices: list[Slice], folded: Folded, division: Division) -> Assembly:
     """One transaction: the plan, its files with numbers and dates, the runs and returned files it takes."""
+    went = where_they_went(ports.store, inputs, slices, division)
     with ports.ledger.begin() as tx:
+        check_settled(tx, inputs)
         files = plan_files(tx, ports.configuration, inputs, division, ports.config_hash)
         _take_numbers(tx, files)
         assembly = Assembly(
@@ -167,6 +191,7 @@ def _commit(ports: AssemblePorts, inputs: Inputs, folded: Folded, division: Divi
                 "returned": [file.file_id for file in inputs.returned],
                 "files": [file.file_id for file in files],
                 "pool_due": plan_of_dates(folded),
+                **({"settled": sorted(inputs.settled)} if inputs.settled else {}),
                 **plan_of_windows(tx, inputs, division),
             },
             outcomes={name: total.to_json(digest=True) for name, total in division.outcomes.items()},
@@ -179,6 +204,7 @@ def _commit(ports: AssemblePorts, inputs: Inputs, folded: Folded, division: Divi
             tx.files.change(file, returned_in=inputs.ordinal)
             close_of_file(tx, file, inputs.created_at, "its payments went back; their newest versions were folded")
             tx.audit.append(file_chain(file.file_id), "rows_returned", {"assembly": inputs.ordinal})
+        take_chosen(tx, ports.store, inputs, files, went)
         for file in files:
             tx.files.add(file)
             tx.audit.append(file_chain(file.file_id), "planned", _claims(file))
@@ -199,7 +225,8 @@ def plan_files(
         assembly=inputs.ordinal,
         created_at=inputs.created_at,
         acquirers=acquirers,
-        replaced={file.file_id: file for file in inputs.returned},
+        replaced=inputs.predecessors,
+        newest=newest_generations(tx, inputs.predecessors.values()),
         usual={name: _usual(tx, name) for name in acquirers},
         numbers=_numbers(tx, configuration, inputs, {draft.replaces for draft in division.drafts}),
         config_hash=config_hash,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
@@ -15,16 +15,15 @@ from payments.config import Configuration
 from payments.keys import ChunkKey, index_key, pool_key
 from payments.ports import ObjectStore, Transaction
 from payments.records import Assembly, Chunk, OutboundFile, Run
+from payments.redelivery_lists import payments_in
 from payments.states import Outcome
 from payments.tables import INDEX
+from transfer.assembly_due import Chosen, WindowState, asked_back, chosen_in, chosen_of, window_states
+from transfer.business_day import business_date, latest_date
 from transfer.candidates import Slice, located, of_run
-from transfer.fold import latest_date
-from transfer.planning import business_date
-from transfer.windows import Place, local_day
-from transfer.windows_firing import last_assembly, measured_against, missed_files, place_now
-
-RETURN_ASKED = 0
-"""Value of `OutboundFile.returned_in` when a person asked for its rows and no assembly took them yet."""
+from transfer.gone_back import GoneBack, gone_back, settled_payments
+from transfer.windows import Place
+from transfer.windows_firing import last_assembly
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,71 +36,20 @@ class Inputs:
     chunks: list[ChunkKey]
     returned: list[OutboundFile]
     previous_pool: Total
-    gone_back: frozenset[str]  # file_id of closed files whose rows an earlier assembly took back
+    gone_back: GoneBack  # what earlier assemblies took back
+    chosen: list[Chosen] = field(default_factory=list)
+    settled: frozenset[str] = frozenset()  # payment_id: settled under a closed assignment, and never sent again
     windows: Mapping[str, WindowState] = field(default_factory=dict)  # per acquirer that has any
+
+    @property
+    def predecessors(self) -> dict[str, OutboundFile]:
+        """By file_id every file of which rows come back."""
+        return {file.file_id: file for file in (*self.returned, *(each.file for each in self.chosen))}
 
     @property
     def places(self) -> dict[str, Place]:
         """Per acquirer with windows the one that takes its rows now; none for those whose rows wait."""
         return {name: state.place for name, state in self.windows.items() if state.place is not None}
-
-
-@dataclass(frozen=True, slots=True)
-class WindowState:
-    """How the windows of one acquirer stand: rows go in `place`, or wait for the window of `business_date`.
-
-    Of a plan that is resumed `place` is not known any more: its files are.
-    """
-
-    business_date: date
-    waits: bool
-    place: Place | None = None
-
-
-def is_pending(tx: Transaction, configuration: Configuration, now: datetime) -> bool:
-    """Whether an assembly has something to do: a plan to finish, a curated run, rows asked back, a pool that is due."""
-    if tx.assemblies.count(state="planned") or tx.runs.count(state="curated"):
-        return True
-    last = last_assembly(tx)
-    states = window_states(tx, configuration, now)
-    if _asked_back(tx, states):
-        return True
-    due = {} if last is None else last.plan["pool_due"]
-    waiting = {} if last is None else last.plan.get("waiting", {})
-    for each in configuration.acquirer:
-        state = states.get(each.name)
-        if missed_files(tx, each, now):
-            return True
-        if state is not None and state.waits:
-            continue
-        if each.name in waiting or (state is not None and _fires(state)):
-            return True
-        day = business_date(each, now) if state is None else state.business_date
-        if each.name in due and date.fromisoformat(due[each.name]) <= latest_date(day, each.send_ahead_days):
-            return True
-    return False
-
-
-def _fires(state: WindowState) -> bool:
-    """Whether a window gathered until now: it fires also when nothing waits for it."""
-    return state.place is not None and state.place.occurrence.gathers and not state.place.late
-
-
-def _asked_back(tx: Transaction, states: Mapping[str, WindowState]) -> list[OutboundFile]:
-    """Files whose rows a person asked for, but those of acquirers that take no files now."""
-    shut = {name for name, state in states.items() if state.waits}
-    return [file for file in tx.files.find(returned_in=RETURN_ASKED) if file.acquirer not in shut]
-
-
-def window_states(tx: Transaction, configuration: Configuration, now: datetime) -> dict[str, WindowState]:
-    """How the windows stand now, per acquirer that has any."""
-    last, found = last_assembly(tx), {}
-    for each in configuration.acquirer:
-        if each.window:
-            decision = place_now(tx, each, now, last)
-            place = decision if isinstance(decision, Place) else None
-            found[each.name] = WindowState(measured_against(decision, local_day(each, now)), place is None, place)
-    return found
 
 
 def gather(
@@ -120,9 +68,11 @@ def gather(
         created_at=now,
         runs=runs,
         chunks=_chunks(tx, runs),
-        returned=_asked_back(tx, states),
+        returned=asked_back(tx, states),
         previous_pool=Total() if last is None else last.pool,
-        gone_back=_gone_back(tx, ordinal),
+        gone_back=gone_back(tx, ordinal),
+        chosen=chosen_of(tx, states),
+        settled=settled_payments(tx),
         windows=states,
     )
 
@@ -139,7 +89,9 @@ def inputs_of_plan(tx: Transaction, assembly: Assembly) -> Inputs:
         chunks=_chunks(tx, runs),
         returned=files,
         previous_pool=Total() if previous is None else previous.pool,
-        gone_back=_gone_back(tx, assembly.ordinal),
+        gone_back=gone_back(tx, assembly.ordinal),
+        chosen=chosen_in(tx, assembly.ordinal),
+        settled=frozenset(assembly.plan.get("settled", ())),
         windows={
             name: WindowState(date.fromisoformat(state["business_date"]), state["waits"])
             for name, state in assembly.plan.get("windows", {}).items()
@@ -162,13 +114,6 @@ def waits_of(inputs: Inputs) -> frozenset[str]:
     return frozenset(name for name, state in inputs.windows.items() if state.waits)
 
 
-def _gone_back(tx: Transaction, ordinal: int) -> frozenset[str]:
-    """Not those of this very assembly, whether it is planned yet or not: its rows are among its candidates."""
-    return frozenset(
-        file.file_id for file in tx.files.find() if RETURN_ASKED < (file.returned_in or RETURN_ASKED) < ordinal
-    )
-
-
 def _chunks(tx: Transaction, runs: list[Run]) -> list[ChunkKey]:
     keys = []
     for run in runs:
@@ -181,8 +126,11 @@ def slices_of(store: ObjectStore, inputs: Inputs) -> list[Slice]:
     """In the fixed order of the plan: returned rows, the pool, new rows; each by source, run, chunk and row."""
     slices: list[Slice] = []
     for file in inputs.returned:
-        rows = _assigned_to(store, file)
+        rows = _without(_assigned_to(store, file), _sent_apart(store, inputs, file.file_id))
         slices += located(rows, "returned", returned_from=file.file_id)
+    for each in inputs.chosen:
+        rows = _only(_assigned_to(store, each.file), payments_in(store, each.redelivery))
+        slices += located(rows, "returned", returned_from=each.file.file_id)
     if inputs.ordinal > 1:
         with store.local(pool_key(inputs.ordinal - 1)) as path:
             pool = pq.read_table(path, schema=INDEX)
@@ -195,3 +143,20 @@ def _assigned_to(store: ObjectStore, file: OutboundFile) -> pa.Table:
     with store.local(index_key(file.assembly)) as path:
         table = pq.read_table(path, filters=pc.field("file_id") == file.file_id)
     return table.filter(pc.equal(table["outcome"], Outcome.ASSIGNED))
+
+
+def _sent_apart(store: ObjectStore, inputs: Inputs, file_id: str) -> set[str]:
+    """The payments that left a file one by one, before or now: when the rest of it goes back, they do not."""
+    mine = [each.redelivery for each in inputs.chosen if each.file.file_id == file_id]
+    return {
+        *inputs.gone_back.payments(store, file_id),
+        *(payment for each in mine for payment in payments_in(store, each)),
+    }
+
+
+def _only(table: pa.Table, payments: Collection[str]) -> pa.Table:
+    return table.filter(pc.is_in(table["payment_id"], pa.array(sorted(payments), pa.string())))
+
+
+def _without(table: pa.Table, payments: Collection[str]) -> pa.Table:
+    return table.filter(pc.invert(pc.is_in(table["payment_id"], pa.array(sorted(payments), pa.string()))))

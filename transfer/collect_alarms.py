@@ -8,8 +8,8 @@ from payments.keys import day_chain, mismatch_id
 from payments.ports import RemoteFile, Transaction
 from payments.records import Mismatch
 from payments.states import OPEN_MISMATCH_STATES, MismatchKind, MismatchState
+from transfer.business_day import business_date
 from transfer.collect_ports import CollectPorts
-from transfer.planning import business_date
 
 NAME_LENGTH_MAX = 200
 NAME_REFUSED = "a name that no rule knows, or a file that is too large"

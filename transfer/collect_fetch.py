@@ -9,9 +9,9 @@ from payments.hashing import sha256_of
 from payments.keys import day_chain, result_key
 from payments.ports import RemoteDrop, RemoteFile
 from payments.records import ResultFile, Sighting
+from transfer.business_day import business_date
 from transfer.collect_alarms import fetch_came_right
 from transfer.collect_ports import CollectPorts
-from transfer.planning import business_date
 
 NEW_VERSION = "new content under a name that was collected before"
 
@@ -24,7 +24,7 @@ def fetch(ports: CollectPorts, drop: RemoteDrop, sighting: Sighting, listed: Rem
         return 0
     with tempfile.TemporaryDirectory(dir=ports.spool) as folder:
         local = Path(folder) / "result"
-        drop.download(path, local)
+        drop.download(path, local, bytes_max=ports.acquirer.results.bytes_max)
         after = drop.stat(path)
         changed = after is not None and (after.size, after.modified_s) != (sighting.size, sighting.modified_s)
         if changed or local.stat().st_size != sighting.size:

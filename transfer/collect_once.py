@@ -35,7 +35,8 @@ def fetch_once(ports: CollectPorts, drop: RemoteDrop, sighting: Sighting, listed
         ours.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         part = ours.with_suffix(".part")
         try:
-            drop.download(f"{ports.acquirer.drop.outbox}/{sighting.name}", part)
+            path = f"{ports.acquirer.drop.outbox}/{sighting.name}"
+            drop.download(path, part, bytes_max=ports.acquirer.results.bytes_max)
         except TieoutError:
             with ports.ledger.begin() as tx:
                 fetch_broke(tx, ports, sighting.name, "the fetch broke; the acquirer may not have it any more")

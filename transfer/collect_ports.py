@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from payments.config import AcquirerSection
+from payments.leasing import MayBegin, always
 from payments.ports import Clock, Ledger, ObjectStore, RemoteDrop
 
 
@@ -21,3 +22,4 @@ class CollectPorts:
     acquirer: AcquirerSection
     connect: Callable[[], AbstractContextManager[RemoteDrop]]
     spool: Path
+    may_begin: MayBegin = always

@@ -1,6 +1,6 @@
 """What one look at the outbox says of each name: ignored, refused, a marker, still in the making, or to be fetched.
 
-seen -> fetching -> collected -> (removed | moved)         a result; `failed` and `gone` are looked at again
+seen -> fetching -> collected -> (removed | moved)         a result; `gone` is looked at again, `failed` tried again last
 marker -> complete -> concluded                             the marker of all results of one of our files
 refused                                                     hostile, too large, or known to no rule: an alarm, once
 """
@@ -14,8 +14,8 @@ from payments.config import AcquirerSection
 from payments.keys import safe_name
 from payments.markers import SAID, marker_of, named_by
 from payments.ports import RemoteFile, Transaction
-from payments.records import Sighting
-from transfer.collect_alarms import name_explained, name_refused, refused_names
+from payments.records import Mismatch, Sighting
+from transfer.collect_alarms import name_refused, refused_names
 from transfer.collect_ports import CollectPorts
 
 PUT_AWAY = ("removed", "moved")
@@ -26,33 +26,40 @@ UNSETTLED = ("seen", "fetching", "failed")
 def sight(tx: Transaction, ports: CollectPorts, seen: RemoteFile, listing: Mapping[str, RemoteFile]) -> None:
     """Remember a name; let it be fetched once it is known to be whole, as far as the acquirer lets us know."""
     known = tx.sightings.get(ports.acquirer.name, seen.name)
-    state = rule(ports.acquirer, seen)
-    if state == "ignored" or (state == "marker" and known is not None and known.state in {"marker", *SAID}):
+    state = news(ports.acquirer, known, seen, listing)
+    if not state:
         return
     if known is None:
-        state = "fetching" if state == "seen" and _is_whole(ports.acquirer, None, seen, listing) else state
         tx.sightings.add(Sighting(ports.acquirer.name, seen.name, seen.size, seen.modified_s, state))
-        if state == "refused":
-            name_refused(tx, ports, seen)
-        return
+    else:
+        tx.sightings.change(known, size=seen.size, modified_s=seen.modified_s, state=state)
     if state == "refused":
-        # It was a result when it was first seen, and has grown too large since, or the rules were changed.
-        if known.state != "refused":
-            tx.sightings.change(known, size=seen.size, modified_s=seen.modified_s, state="refused")
-            name_refused(tx, ports, seen)
-        return
+        name_refused(tx, ports, seen)
+
+
+def news(acquirer: AcquirerSection, known: Sighting | None, seen: RemoteFile, listing: Mapping[str, RemoteFile]) -> str:
+    """The state that a look makes of a name; empty when it tells nothing that is not known already.
+
+    One that was refused may have been a result when it was first seen: it has grown too large, or the rules were changed.
+    """
+    state = rule(acquirer, seen)
+    if state == "ignored":
+        return ""
     if state == "seen":
-        if _same(known, seen) and known.state in {"collected", "fetching"}:
-            return
-        state = "fetching" if _is_whole(ports.acquirer, known, seen, listing) else "seen"
-    tx.sightings.change(known, size=seen.size, modified_s=seen.modified_s, state=state)
+        if known is not None and _same(known, seen) and known.state in {"collected", "fetching", "failed"}:
+            return ""
+        state = "fetching" if _is_whole(acquirer, known, seen, listing) else "seen"
+        return "" if known is not None and _same(known, seen) and known.state == state else state
+    settled = {"marker", *SAID} if state == "marker" else {"refused"}
+    return "" if known is not None and known.state in settled else state
 
 
-def explain(tx: Transaction, ports: CollectPorts, listing: Mapping[str, RemoteFile]) -> None:
-    """Close alarms about names that the rules know by now: the configuration was corrected.
+def explained(tx: Transaction, ports: CollectPorts, listing: Mapping[str, RemoteFile]) -> list[Mismatch]:
+    """Alarms about names that the rules know by now: the configuration was corrected.
 
     A name that is merely gone keeps its alarm: what it held was never read.
     """
+    found = []
     for alarm in refused_names(tx, ports):
         name = alarm.detail["name"]
         if "\\" in name:  # written in escapes: not the name itself
@@ -60,7 +67,8 @@ def explain(tx: Transaction, ports: CollectPorts, listing: Mapping[str, RemoteFi
         seen = listing.get(name)
         known = {"ignored"} if seen is None else {"ignored", "marker", "seen"}
         if rule(ports.acquirer, seen or RemoteFile(name, 0, 0)) in known:
-            name_explained(tx, ports, alarm)
+            found.append(alarm)
+    return found
 
 
 def rule(acquirer: AcquirerSection, seen: RemoteFile) -> str:

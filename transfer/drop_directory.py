@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
@@ -119,7 +120,7 @@ class MountedDrop:
                         found.append(_remote_file(name, entry.stat(follow_symlinks=False)))
         return sorted(found, key=lambda each: each.name)
 
-    def download(self, path: str, local: Path) -> None:
+    def download(self, path: str, local: Path, *, bytes_max: int = DOWNLOAD_BYTES_MAX) -> None:
         """Into a new or emptied local file, removed again when anything fails, also when the source changed meanwhile."""
         try:
             with acting("download", path):
@@ -127,9 +128,9 @@ class MountedDrop:
             try:
                 with acting("download", path):
                     before = os.fstat(source)
-                _check_readable(path, before)
+                _check_readable(path, before, bytes_max)
                 with _ours(local, writing=True) as target, acting("download", path):
-                    size = _copy(source, target)
+                    size = _copy(source, target, bytes_max)
                     os.fsync(target)
                     after = os.fstat(source)
             finally:
@@ -174,11 +175,11 @@ def _remote_file(name: str, found: os.stat_result) -> RemoteFile:
     return RemoteFile(name, found.st_size, int(found.st_mtime))
 
 
-def _check_readable(path: str, found: os.stat_result) -> None:
+def _check_readable(path: str, found: os.stat_result, bytes_max: int) -> None:
     if not stat.S_ISREG(found.st_mode):
         raise DeliveryFailed(f"{shown(path)} is no plain file")
-    if found.st_size > DOWNLOAD_BYTES_MAX:
-        raise DeliveryFailed(f"{shown(path)} has {found.st_size} bytes, more than the {DOWNLOAD_BYTES_MAX} allowed")
+    if found.st_size > bytes_max:
+        raise DeliveryFailed(f"{shown(path)} has {found.st_size} bytes, more than the {bytes_max} allowed")
 
 
 def _check_unchanged(path: str, size: int, before: os.stat_result, after: os.stat_result) -> None:
@@ -204,9 +205,10 @@ def _ours(local: Path, *, writing: bool = False) -> Iterator[int]:
         os.close(opened)
 
 
-def _copy(source: int, target: int) -> int:
+def _copy(source: int, target: int, bytes_max: int = sys.maxsize) -> int:
+    """Returns how many bytes were read: more than `bytes_max`, and the rest is left where it is."""
     size = 0
-    while piece := os.read(source, PIECE_BYTES):
+    while size <= bytes_max and (piece := os.read(source, PIECE_BYTES)):
         size += len(piece)
         view = memoryview(piece)
         while view:

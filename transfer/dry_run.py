@@ -16,7 +16,8 @@ from payments.keys import index_key
 from payments.records import OutboundFile
 from payments.totals import total_of_columns
 from transfer.assemble import AssemblePorts, plan_files
-from transfer.assembly_inputs import WindowState, gather, latest_dates, slices_of, waits_of, window_states
+from transfer.assembly_due import WindowState, window_states
+from transfer.assembly_inputs import gather, latest_dates, slices_of, waits_of
 from transfer.candidates import Slice
 from transfer.fold import EARLY, Folded, fold
 from transfer.forecast import Forecast, forecast, next_window
@@ -72,6 +73,7 @@ def dry_run(ports: AssemblePorts, acquirer: AcquirerSection) -> DryRun:
         [index_key(number) for number in range(1, inputs.ordinal)],
         latest_dates(ports.configuration, inputs),
         gone_back=inputs.gone_back,
+        settled=inputs.settled,
         waits=waits_of(inputs),
     )
     division = divide(ports.store, slices, folded, acquirers)

@@ -13,12 +13,13 @@ from typing import Any
 import msgspec
 
 from formats.encode import compress, decompress
+from formats.gpg import Key
 from payments.config import AcquirerSection
 from payments.config_files import Pgp
 from payments.errors import SetAside, WrongConfiguration
 from payments.hashing import sha256_of
 from payments.ports import Secrets
-from transfer.pgp import Key, encrypt, expiring
+from transfer.pgp import encrypt, expiring
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ def encode(
     encrypted = body.with_name("encrypted")
     keys = _encrypted(acquirer.name, pgp, packed, encrypted, secrets)
     encoding["pgp"] = [key.fingerprint for key in keys]
-    for warning in expiring(acquirer.name, keys, at):
+    for warning in expiring(acquirer.name, keys, at, acquirer.keys_warn_days):
         log.warning("%s", warning)
     # A restart encrypts with another session key: the manifest cannot know which of the two was stored. The ledger does.
     return encrypted, {**said, "sha256": None, "size": None}

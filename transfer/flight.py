@@ -4,6 +4,7 @@ A file's way is a generator (transfer/attempt.py) that yields what it needs next
 
     Act     of the session   begun at once; the file goes on when it ends
     Write   in the ledger    committed before the file goes on; those that wait together share one transaction
+    Soon    to be next       `sequence = free`: at once. `strict`: when the file before it is being renamed
     Turn    to be renamed    `sequence = free`: at once. `strict`: when every file before it is delivered
 
 One thread, no locks: between two steps of a file any others may happen, within a step none.
@@ -17,6 +18,7 @@ from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from payments.leasing import MayBegin, always
 from payments.ports import Ledger, RemoteDrop, Transaction
 from transfer.many_acts import Act, Ended, ManyActs, OneByOne, many_acts
 
@@ -29,24 +31,29 @@ class Write:
 
 
 @dataclass(frozen=True, slots=True)
+class Soon:
+    """What is asked of the server from here on is still fresh at the file's Turn, which comes next."""
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
     """Nothing of the file can be placed yet: from here on it can."""
 
 
 class OutOfTurn(Exception):
-    """A file before this one was not delivered, and the acquirer wants strict order. Raised into a file at its Turn."""
+    """A file before this one was not delivered, and the acquirer wants strict order. Raised into a file at Soon or Turn."""
 
 
 LINGER_S = 0.002
 LINGER_S_MAX = 0.02
 
-Way = Generator[Act | Write | Turn, Any, bool]
+Way = Generator[Act | Write | Soon | Turn, Any, bool]
 """The way of one file. Returns whether it is delivered."""
 
 
 @dataclass(frozen=True, slots=True)
 class Departure:
-    """A file that wants to leave. `alone`: nothing is uploaded ahead behind it, for it may well block them again."""
+    """A file that wants to leave. `alone`: no other is under way beside it, for it may well stop them again."""
 
     begin: Callable[[], Way]
     alone: bool
@@ -62,12 +69,16 @@ class _Course:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """`width`: how many files may be uploading at once. `renew`, called for every so many, raises Busy without the lease."""
+    """`width`: how many files may be uploading at once. `renew`, called for every so many, raises Busy without the lease.
+
+    Once `may_begin` says no, those under way are the last.
+    """
 
     ledger: Ledger
     strict: bool
     width: int
     renew: Callable[[], None]
+    may_begin: MayBegin = always
 
 
 class Flight:
@@ -81,7 +92,7 @@ class Flight:
         self._alive: list[_Course] = []
         self._flying: dict[int, _Course] = {}  # ticket -> whose act it is
         self._writes: deque[tuple[_Course, Write]] = deque()
-        self._turns: list[_Course] = []
+        self._turns: list[tuple[_Course, Soon | Turn]] = []
         self._blocked_from: float = float("inf")  # the first place that was not delivered, in strict order
         self._error: Exception | None = None
 
@@ -115,9 +126,9 @@ class Flight:
             self._resume(course)
 
     def _may_admit(self, departure: Departure) -> bool:
-        if self._error is not None or self._blocked_from < float("inf"):
+        if self._error is not None or self._blocked_from < float("inf") or not self._terms.may_begin():
             return False
-        if self._terms.strict and self._alive and (departure.alone or any(each.alone for each in self._alive)):
+        if self._alive and (departure.alone or any(each.alone for each in self._alive)):
             return False
         ahead = sum(each.ahead for each in self._alive)
         alive_max = 2 * self._width if self._width > 1 else 1
@@ -152,8 +163,8 @@ class Flight:
                     self._flying[self._remote.begin(step)] = course
                 case Write():
                     self._writes.append((course, step))
-                case Turn():
-                    self._turns.append(course)
+                case Soon() | Turn():
+                    self._turns.append((course, step))
 
     def _end(self, course: _Course, *, delivered: bool) -> None:
         self._alive.remove(course)
@@ -161,14 +172,21 @@ class Flight:
             self._blocked_from = min(self._blocked_from, course.place)
 
     def _give_turns(self) -> None:
-        for course in sorted(self._turns, key=lambda each: each.place):
+        # By place: a file that is given its turn here makes the next one soon.
+        for course, step in sorted(self._turns, key=lambda each: each[0].place):
             if course.place > self._blocked_from:
-                self._turns.remove(course)
+                self._turns.remove((course, step))
                 self._resume(course, error=OutOfTurn())
-            elif not self._terms.strict or all(each.place >= course.place for each in self._alive):
-                self._turns.remove(course)
-                course.ahead = False
+            elif self._may_go(course, step):
+                self._turns.remove((course, step))
+                course.ahead = course.ahead and isinstance(step, Soon)
                 self._resume(course)
+
+    def _may_go(self, course: _Course, step: Soon | Turn) -> bool:
+        if not self._terms.strict:
+            return True
+        before = [each for each in self._alive if each.place < course.place]
+        return not before if isinstance(step, Turn) else not any(each.ahead for each in before)
 
     def _commit(self) -> None:
         """All writes that wait, in one transaction; when one of them fails, each in its own."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from payments.ports import ObjectStore
 from payments.states import Outcome, PoolReason
 from transfer.candidates import Slice
+from transfer.gone_back import GoneBack
 from transfer.versions import Assigned, Findings, Row, fold_versions
 
 KEY_COLUMNS = ("payment_id", "acquirer", "end_to_end_id")
@@ -36,6 +37,7 @@ CODES: tuple[tuple[str, str], ...] = (
     (Outcome.SUPERSEDED, ""),
     (Outcome.UNCHANGED, ""),
     (Outcome.WITHDRAWN, ""),
+    (Outcome.UNASSIGNED, PoolReason.SETTLED),
 )
 """Code -> (outcome, pool reason)."""
 _CODE = {pair: code for code, pair in enumerate(CODES)}
@@ -64,15 +66,17 @@ def fold(
     segments: Sequence[str],
     last_date: Mapping[str, date],
     *,
-    gone_back: Collection[str] = (),
+    gone_back: GoneBack | None = None,
+    settled: Collection[str] = (),
     waits: Collection[str] = (),
     progress: Callable[[], None] = lambda: None,
 ) -> Folded:
     """Decide every row of `slices` against each other and against the index `segments` (keys, oldest first).
 
-    `last_date` is, per acquirer, the latest requested date that may be sent now. `gone_back` are closed files (file_id)
-    whose rows an earlier assembly took back: having been in one of them is no assignment any more. Rows of the acquirers
-    in `waits` wait for a window: `last_date` is then that of the window.
+    `last_date` is, per acquirer, the latest requested date that may be sent now. `gone_back` are closed files
+    and chosen payments that an earlier assembly took back: having been in one of them is no assignment any more. No row
+    of the payments `settled` (payment_id) is sent. Rows of the acquirers in `waits` wait for a window: `last_date` is then
+    that of the window.
     """
     payments, references = _all_hashes(store, slices)
     progress()
@@ -82,6 +86,7 @@ def fold(
     progress()
     index_payments, index_references = known.hashes()
     touching |= np.isin(payments, index_payments) | np.isin(references, index_references)
+    touching |= np.isin(payments, np.fromiter(map(hash, settled), np.int64, len(settled)))
     folded = Folded(codes=[])
     rows: list[tuple[int, int, Row]] = []
     start = 0
@@ -94,8 +99,9 @@ def fold(
         rows += _rows(table, np.flatnonzero(mask), each, number, start)
         start += len(table)
         progress()
-    newest = {payment: each for payment, each in known.newest.items() if each.file_id not in gone_back}
-    folded.findings = fold_versions([row for _, _, row in rows], newest, known.assigned)
+    back = gone_back or GoneBack()
+    newest = {payment: each for payment, each in known.newest.items() if not back.has(store, each.file_id, payment)}
+    folded.findings = fold_versions([row for _, _, row in rows], newest, known.assigned, settled)
     for number, position, row in rows:
         if row.outcome:
             folded.codes[number][position] = _CODE[(row.outcome, row.reason)]
@@ -244,8 +250,3 @@ def _rows(table: pa.Table, positions: np.ndarray, each: Slice, number: int, star
             )
         )
     return found
-
-
-def latest_date(business_date: date, send_ahead_days: int) -> date:
-    """The latest requested date that may leave on this business date."""
-    return business_date + timedelta(days=send_ahead_days)

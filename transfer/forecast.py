@@ -81,6 +81,7 @@ class Alarm:
 
     name: str
     text: str
+    acquirer: str
 
 
 def window_json(window: Occurrence) -> dict[str, Any]:
@@ -144,7 +145,7 @@ def alarms(tx: Transaction, configuration: Configuration, now: datetime) -> list
         if said.verdict == "at_risk" and said.window is not None:
             at = f"window {said.window.window.name} of {said.window.business_date}"
             text = f"acquirer {acquirer.name}: {at} may be missed: {'; '.join(said.reasons)}"
-            found.append(Alarm(f"alarm:at_risk:{said.window.firing}", text))
+            found.append(Alarm(f"alarm:at_risk:{said.window.firing}", text, acquirer.name))
         found += _late(tx, acquirer)
     return found
 
@@ -154,7 +155,7 @@ def _late(tx: Transaction, acquirer: AcquirerSection) -> Iterator[Alarm]:
         late = any(tx.firings.get(f"{kind}:{file.file_id}") is not None for kind in ("late", "moved"))
         if late:
             text = f"file {file.name} is late and not there ({file.held or file.note or file.state})"
-            yield Alarm(f"alarm:late:{file.file_id}", text)
+            yield Alarm(f"alarm:late:{file.file_id}", text, acquirer.name)
 
 
 def _files_of(tx: Transaction, acquirer: AcquirerSection, window: Occurrence | None) -> list[OutboundFile]:

@@ -15,7 +15,7 @@ from payments.keys import day_chain
 from payments.ports import Transaction
 from payments.records import StagedKey
 from transfer.host_keys import KeyPorts
-from transfer.sftp_connect import ALGORITHMS, fingerprint, pinned_keys, public_key
+from transfer.sftp_pins import ALGORITHMS, fingerprint, pinned_keys, public_key
 
 STAGED_MAX = 8
 WINDOW_MAX = timedelta(days=400)
@@ -149,7 +149,7 @@ def _subject(key: StagedKey) -> str:
 
 
 def _audit(tx: Transaction, ports: KeyPorts, fact: str, key: StagedKey, act: Act) -> None:
-    from transfer.planning import business_date
+    from transfer.business_day import business_date
 
     body = {
         "fingerprint": key.fingerprint,

@@ -13,7 +13,7 @@ from typing import Literal
 from payments.config import AcquirerSection
 from payments.ports import Clock, Ledger, Transaction
 from payments.records import StagedKey
-from transfer.sftp_connect import PinnedKey, fingerprint, pinned_keys, public_key
+from transfer.sftp_pins import PinnedKey, fingerprint, pinned_keys, public_key
 
 LATEST = 50
 WARN_BEFORE = timedelta(days=7)

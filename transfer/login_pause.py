@@ -14,6 +14,7 @@ from payments.config import AcquirerSection
 from payments.errors import LoginRefused
 from payments.firings import last_fired, mark_fired
 from payments.ports import Clock, Ledger, RemoteDrop, Transaction
+from payments.waiting import due_at
 
 Connect = Callable[[], AbstractContextManager[RemoteDrop]]
 NO_PAUSE = timedelta()
@@ -43,9 +44,11 @@ def _check(ledger: Ledger, clock: Clock, acquirer: AcquirerSection) -> None:
     """Raises LoginRefused while the pause is on, without asking the server."""
     with ledger.look() as tx:
         refused_at, next_at = _times(tx, acquirer.name)
-    if refused_at is not None and next_at is not None and clock.now() < next_at:
+    longest = timedelta(seconds=max(acquirer.retry.first_s, acquirer.retry.longest_s))
+    now = clock.now()
+    if refused_at is not None and next_at is not None and now < due_at(next_at, now, longest):
         raise LoginRefused(
-            f"acquirer {acquirer.name}: its server refused our log-in at {refused_at:%Y-%m-%d %H:%M:%S} UTC; "
+            f"acquirer {acquirer.name}: its server did not let us in at {refused_at:%Y-%m-%d %H:%M:%S} UTC; "
             f"it is not asked again before {next_at:%H:%M:%S}, so that it does not lock the account",
             next_step=f"Correct user, key or password; `tieout acquirer {acquirer.name} test` tries at once and ends the pause.",
         )

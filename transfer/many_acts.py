@@ -1,19 +1,29 @@
-"""Acts of RemoteDrop as values, and what a session offers on which many of them may be under way at once."""
+"""Acts of RemoteDrop as values, and what a session offers on which many of them may be under way at once.
+
+Two acts more than RemoteDrop has save round trips where files are renamed one after the other:
+
+    free    (target)             TargetExists when the name is taken: asked ahead of the rename
+    place   (temporary, target)  the rename without that question, and a last look: what lies there, None when nobody can say
+"""
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, cast
 
-from payments.ports import RemoteDrop
+from payments.errors import TieoutError
+from payments.ports import RemoteDrop, RemoteFile
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """One act of RemoteDrop as a value: its name and what is given to it."""
+    """One act as a value: its name and what is given to it."""
 
-    verb: Literal["stat", "upload", "rename", "remove", "download", "sha256"]
+    verb: Literal["stat", "upload", "free", "place", "rename", "remove", "download", "sha256"]
     given: tuple[Any, ...]
 
 
@@ -56,11 +66,28 @@ class OneByOne:
             return None
         ticket, act = self._begun.popleft()
         try:
-            return Ended(ticket, value=getattr(self._drop, act.verb)(*act.given))
+            return Ended(ticket, value=self._do(act))
         except (KeyboardInterrupt, SystemExit, GeneratorExit):
             raise
         except BaseException as error:  # noqa: BLE001  (the file's own rules say what it means)
             return Ended(ticket, error=error)
+
+    def _do(self, act: Act) -> Any:
+        match act.verb:
+            case "free":
+                return None  # the rename of every RemoteDrop refuses a taken name by itself
+            case "place":
+                return self._place(*act.given)
+            case _:
+                return getattr(self._drop, act.verb)(*act.given)
+
+    def _place(self, temporary: str, target: str) -> RemoteFile | None:
+        self._drop.rename(temporary, target)
+        try:
+            return self._drop.stat(target)
+        except TieoutError as error:  # a link that breaks now takes away nothing of what was confirmed before
+            log.info("%s was placed; it could not be looked at again: %s", target, error)
+            return None
 
 
 def many_acts(drop: RemoteDrop) -> ManyActs | None:

@@ -6,7 +6,6 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
@@ -18,12 +17,15 @@ from payments.ports import ObjectStore
 from payments.records import OutboundFile
 from payments.states import FileState, Outcome
 from payments.totals import total_of_columns
+from transfer.business_day import business_date
 from transfer.candidates import Slice
 from transfer.file_names import file_name, kind_of
 from transfer.fold import CODES, SEND, WAIT, Folded
 from transfer.splitting import Measures, Used, measured_columns
 from transfer.windows import Place
 
+Lineage = tuple[str, str, int]
+"""Acquirer, window and split ordinal."""
 NO_FILE = -1
 MONEY_COLUMNS = ("acquirer", "amount_minor", "currency", "direction", "row_hash")
 
@@ -142,6 +144,11 @@ def _total(table: pa.Table) -> Total:
     return total_of_columns(table["amount_minor"], table["currency"], table["direction"], table["row_hash"])
 
 
+def lineage(file: OutboundFile) -> Lineage:
+    """What a file shares with all that were made from its payments."""
+    return file.acquirer, file.window, file.split
+
+
 @dataclass(slots=True)
 class Numbers:
     """Per acquirer: numbers that no file holds any more though they must be used, then the next new one."""
@@ -168,14 +175,16 @@ def number_files(
     config_hash: str,
     places: Mapping[str, Place] | None = None,
     first_splits: Mapping[str, int] | None = None,
+    newest: Mapping[Lineage, int] | None = None,
 ) -> list[OutboundFile]:
     """Records in state planned, in the order of the drafts. `usual` holds the row counts of earlier files.
 
     The replacement of a file that never left takes its number and date; a redelivery gets a new number and today's date.
     Where an acquirer has windows, `places` says in which its files go, `first_splits` the first free ordinal there.
+    `newest` is the highest generation of each lineage: a file may have several successors.
     """
     files = []
-    splits = dict(first_splits or {})
+    generations, splits = dict(newest or {}), dict(first_splits or {})
     for split, draft in enumerate(drafts):
         acquirer = acquirers[draft.acquirer]
         old = replaced.get(draft.replaces)
@@ -183,9 +192,8 @@ def number_files(
         place = (places or {}).get(draft.acquirer)
         day = old.business_date if old is not None and again else _day(acquirer, place, created_at)
         sequence = old.sequence if old is not None and again else numbers.take(draft.acquirer)
-        window = old.window if old is not None else f"w{assembly:08d}"
-        ordinal = old.split if old is not None else split
-        generation = old.generation + 1 if old is not None else 1
+        window, ordinal = (f"w{assembly:08d}", split) if old is None else (old.window, old.split)
+        generation = _following(generations, old)
         if place is not None and not again:
             # A window has many files: no two of them, of whatever generation, share an ordinal.
             window, ordinal = place.occurrence.window.name, splits.get(draft.acquirer, 0)
@@ -217,6 +225,14 @@ def number_files(
     return files
 
 
+def _following(generations: dict[Lineage, int], old: OutboundFile | None) -> int:
+    """The generation of the next successor of `old`; 1 for a file that succeeds none."""
+    if old is None:
+        return 1
+    generations[lineage(old)] = generations.get(lineage(old), old.generation) + 1
+    return generations[lineage(old)]
+
+
 def _day(acquirer: AcquirerSection, place: Place | None, at: datetime) -> date:
     return business_date(acquirer, at) if place is None else place.occurrence.business_date
 
@@ -224,11 +240,6 @@ def _day(acquirer: AcquirerSection, place: Place | None, at: datetime) -> date:
 def _late(place: Place | None, *, held: bool) -> str:
     """Why files of this place are late: under `held` where a person must agree, else under `note`."""
     return place.late if place is not None and place.held == held else ""
-
-
-def business_date(acquirer: AcquirerSection, at: datetime) -> date:
-    """The acquirer's book day at a time."""
-    return at.astimezone(ZoneInfo(acquirer.zone)).date()
 
 
 def over_limit(limits: Limits, total: Total, usual: Sequence[int]) -> str:

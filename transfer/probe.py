@@ -20,8 +20,10 @@ from transfer import probe_files, probe_offers, probe_speed
 from transfer.host_keys import KeyPorts
 from transfer.probe_scratch import Scratch
 from transfer.profile import CapabilityProfile
-from transfer.sftp_connect import Link, Pins, opened
+from transfer.sftp_connect import NO_MORE, Link, opened
 from transfer.sftp_errors import shown, translated
+from transfer.sftp_login import MoreSecrets
+from transfer.sftp_pins import Pins
 from transfer.sftp_wire import Refused, Wire
 
 R = TypeVar("R")
@@ -38,6 +40,7 @@ def probe(
     accepted: Pins | None,
     clock: Clock,
     directory: str = "",
+    more: MoreSecrets = NO_MORE,
 ) -> CapabilityProfile:
     """One session, some two hundred requests, about 3 MiB. `directory`: where to probe instead of in the inbox.
 
@@ -46,7 +49,7 @@ def probe(
     """
     scratch = Scratch(settings.inbox, directory)
     with (
-        opened(settings, key=key, password=password, accepted=accepted) as link,
+        opened(settings, key=key, password=password, accepted=accepted, more=more) as link,
         translated(link.server, f"be probed in {shown(scratch.place)}"),
         link.watchdog.watching(),
     ):
@@ -61,7 +64,7 @@ def probe(
 
 def keep(ports: KeyPorts, profile: CapabilityProfile, actor: Actor) -> AcquirerProfile:
     """Record the profile in place of the one before; the audit chain of the acquirer's day keeps every one."""
-    from transfer.planning import business_date
+    from transfer.business_day import business_date
 
     now = ports.clock.now()
     name, found = ports.acquirer.name, profile.to_json()
@@ -87,6 +90,7 @@ def _profile(settings: Sftp, link: Link, wire: Wire, scratch: Scratch, clock: Cl
         extensions=tuple(sorted(_words(name.decode(errors="replace")) for name in wire.extensions)[:EXTENSIONS_MAX]),
         exclusive_create=_verdict(probe_files.exclusive_create, wire, scratch),
         stat_after_put=_verdict(probe_files.stat_after_put, wire, scratch),
+        read_back=_verdict(probe_files.read_back, wire, scratch),
         rename=_verdict(probe_files.rename, wire, scratch),
         rename_existing=_verdict(probe_files.rename_existing, wire, scratch),
         posix_rename=_verdict(probe_files.posix_rename, wire, scratch),

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from io import BytesIO
 
+from payments.errors import DeliveryFailed
 from payments.ports import Clock
 from transfer.probe_scratch import Scratch, create, look
 from transfer.profile import EQUAL, HIDDEN, HONOURED, NOT_OFFERED, REFUSES, REPLACES, WORKS
+from transfer.sftp_copy import fetch
 from transfer.sftp_listing import LISTING_MAX
 from transfer.sftp_wire import Code, Kind, ProtocolViolated, Refused, Wire, attributes, text
 
@@ -36,6 +39,20 @@ def stat_after_put(wire: Wire, scratch: Scratch) -> str:
     if found.size is None:
         return "no size is told"
     return EQUAL if found.size == 4321 else f"{found.size} bytes are told for 4321"
+
+
+def read_back(wire: Wire, scratch: Scratch) -> str:
+    """Whether the bytes that were written come back."""
+    data = bytes(range(256)) * 17
+    path = scratch.put(wire, "back", data)
+    target = BytesIO()
+    try:
+        fetch(wire, path, len(data), target, len(data))
+    except Refused as refused:
+        return f"refused: {refused.word}"
+    except DeliveryFailed:
+        return "not as many bytes come back"
+    return EQUAL if target.getvalue() == data else "other bytes come back"
 
 
 def rename(wire: Wire, scratch: Scratch) -> str:

@@ -67,8 +67,8 @@ def hashes(wire: Wire, scratch: Scratch) -> dict[str, str]:
 
 
 def _check_file(wire: Wire, path: bytes, handle: bytes) -> str:
-    # Servers differ in the name of the request; offset 0, the whole length, one block.
-    asked = text(",".join(ALGORITHMS).encode()) + struct.pack(">QQI", 0, len(CONTENT), 0)
+    # Servers differ in the name of the request; offset 0, length 0 (to the end, as a delivery asks), one block.
+    asked = text(",".join(ALGORITHMS).encode()) + struct.pack(">QQI", 0, 0, 0)
     fields = _first_answer(
         wire,
         (text(b"check-file-handle") + text(handle) + asked),

@@ -11,7 +11,9 @@ from payments.config import Sftp
 SKEW_S_MAX = 60
 FREE_BYTES_MIN = 1 << 30
 WORKS, HONOURED, EQUAL, REPLACES, REFUSES, RIGHT = "works", "honoured", "equal", "replaces", "refuses", "right"
+RIGHT_SHA256 = f"{RIGHT} (sha256)"
 NOT_OFFERED = "not offered"
+NOT_TRIED = "not tried"  # by a program older than this question
 HIDDEN = "names with a dot are not listed"
 
 
@@ -43,6 +45,7 @@ class CapabilityProfile:
     round_trip_us: int
     bytes_per_s: Mapping[str, int]
     left_behind: tuple[str, ...] = ()
+    read_back: str = NOT_TRIED
 
     def to_json(self) -> dict[str, Any]:
         """JSON values only."""
@@ -67,6 +70,7 @@ def rows(profile: CapabilityProfile) -> list[tuple[str, str]]:
         ("cipher", profile.cipher),
         ("exclusive create", profile.exclusive_create),
         ("size after upload", profile.stat_after_put),
+        ("reading back", profile.read_back),
         ("rename", profile.rename),
         ("rename to a taken name", profile.rename_existing),
         ("posix-rename", profile.posix_rename),
@@ -90,6 +94,10 @@ def advice(profile: CapabilityProfile, sftp: Sftp) -> list[str]:
         said.append("No file can be delivered: ask the acquirer for permission to rename in the inbox.")
     if profile.stat_after_put != EQUAL:
         said.append("No delivery can be proved: the server does not tell the size of what was uploaded.")
+    if profile.read_back not in {EQUAL, NOT_TRIED}:
+        said.append(
+            "What was uploaded cannot be read back: after a lost answer only the acquirer can say what arrived."
+        )
     if profile.rename_existing == REPLACES:
         said.append("Its rename replaces files: Tieout looks first, but no other program may use the same names.")
     if profile.rename_existing == REPLACES and sftp.rename_atomic is False:

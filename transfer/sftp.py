@@ -3,9 +3,10 @@
 Each act is written once, in steps: alone it waits for its own answers, and with `begin` many are under way on one session.
 
     upload   create exclusively -> blocks -> fsync where offered -> close -> stat: equal size?
-    rename   is the target free? -> plain rename -> (answered no) what lies where now?
+    rename   is the target free? -> plain rename -> (answered no) what lies where now?     (transfer/sftp_place.py)
 
-Every act has a limit: the server must complete an answer within `channel_timeout_s`, or the link is cut.
+Every act has a limit: the server must complete an answer within `channel_timeout_s`, and a transfer must move
+`slowest_bytes_per_s`, or the link is cut.
 """
 
 from __future__ import annotations
@@ -16,34 +17,43 @@ from pathlib import Path
 from typing import Any
 
 from payments.config import Sftp
-from payments.errors import DeliveryFailed, NotAllowed, TargetExists, TieoutError, Unreachable
+from payments.errors import DeliveryFailed, TieoutError
 from payments.ports import RemoteDrop, RemoteFile
 from transfer.many_acts import Act, Ended
-from transfer.sftp_connect import Link, Pins, opened
+from transfer.sftp_connect import NO_MORE, Link, opened
 from transfer.sftp_copy import REQUESTS_MAX, Blocks, fetching, sending
 from transfer.sftp_errors import on_this_machine, shown, translate, translated
 from transfer.sftp_hash import hashed
 from transfer.sftp_jobs import Jobs
 from transfer.sftp_listing import plain_files, remote_file
+from transfer.sftp_login import MoreSecrets
+from transfer.sftp_pace import Floor
+from transfer.sftp_pins import Pins
+from transfer.sftp_place import found, free, path_bytes, place, rename
 from transfer.sftp_throttle import BYTES_PER_MB, Throttled
-from transfer.sftp_wire import Attributes, Code, Kind, Refused, Steps, Stream, Wire, attributes, finish, text
+from transfer.sftp_wire import Attributes, Code, Kind, Refused, Steps, Stream, Wire, finish, text
 
 DOWNLOAD_BYTES_MAX = 10_000_000_000
 
 
 @contextmanager
 def connect(
-    settings: Sftp, *, key: bytes | None, password: bytes | None, accepted: Pins | None = None
+    settings: Sftp,
+    *,
+    key: bytes | None,
+    password: bytes | None,
+    accepted: Pins | None = None,
+    more: MoreSecrets = NO_MORE,
 ) -> Iterator[RemoteDrop]:
     """An open session with the acquirer, closed at the end; for one thread at a time.
 
-    `key` is a private key in OpenSSH or PEM form without passphrase. With both given, the password is the second factor.
-    `accepted` are the host keys, instead of those of the settings alone. Paths are relative to the directory in which the
+    `key` is a private key in OpenSSH or PEM form. With both given, the password is the second factor. `more` are the other
+    secrets, `accepted` the host keys, instead of those of the settings alone. Paths are relative to the directory in which the
     server starts the session.
 
     Raises WrongConfiguration (a key that cannot be read), HostKeyRefused (before any credential is sent), Unreachable.
     """
-    with opened(settings, key=key, password=password, accepted=accepted) as link:
+    with opened(settings, key=key, password=password, accepted=accepted, more=more) as link:
         with translated(link.server, "start SFTP"), link.watchdog.watching():
             wire = Wire(_stream(settings, link), link.watchdog.feed)
             blocks = Blocks(wire)
@@ -65,8 +75,15 @@ class SftpDrop:
         self._blocks = blocks
         self._host_key = link.proven_key()
         self._jobs = Jobs(wire, link.watchdog.watching, link.channel.recv_ready)
+        self._floor = Floor(link.slowest_bytes_per_s, link.watchdog.limit_s, lambda: self._jobs.running)
         self._begun: dict[int, str] = {}  # ticket -> what is done, for an error
         self._tickets = 0
+        self._requests = REQUESTS_MAX
+
+    def keep_to(self, *, requests: int, write_bytes: int) -> None:
+        """As Paced says; the first block of each file is never made to wait."""
+        self._requests = min(self._requests, requests)
+        self._blocks.write = min(self._blocks.write, write_bytes)
 
     @property
     def host_key(self) -> str:
@@ -106,7 +123,7 @@ class SftpDrop:
         stores, bytes outside UTF-8 and NUL, is written in hexadecimal; a file with such a name cannot be asked for.
         """
         with self._acting(f"list {shown(directory)}"):
-            return plain_files(self._wire, _bytes(directory))
+            return plain_files(self._wire, path_bytes(directory))
 
     def sha256(self, path: str) -> str:
         """Hex SHA-256 of a file, by the server's own account. Raises DeliveryFailed where it does not offer that."""
@@ -152,48 +169,50 @@ class SftpDrop:
             case "upload":
                 return self._upload(*act.given)
             case "rename":
-                return self._rename(*act.given)
+                return rename(self._wire, self._link.server, *act.given)
+            case "free":
+                return free(self._wire, self._link.server, *act.given)
+            case "place":
+                return self._place(*act.given)
             case "remove":
                 return self._remove(*act.given)
             case "download":
                 return self._download(*act.given)
             case "sha256":
-                return hashed(self._wire, _bytes(*act.given))
+                return hashed(self._wire, path_bytes(*act.given))
 
     def _stat(self, path: str) -> Steps[RemoteFile | None]:
-        found = yield from self._found(Kind.STAT, path)
-        return None if found is None else remote_file(path.rpartition("/")[2], found)
+        seen = yield from found(self._wire, Kind.STAT, path)
+        return _remote(path, seen)
 
     def _upload(self, local: Path, temporary: str) -> Steps[None]:
         with on_this_machine("open a file to upload"):
             source = local.open("rb")
         with source:
             try:
-                size = yield from sending(self._wire, source, _bytes(temporary), self._blocks.write, self._share)
+                size = yield from sending(
+                    self._wire, source, path_bytes(temporary), self._blocks.write, self._share, self._floor
+                )
             except Refused as refused:
                 yield from self._explain_upload(refused, temporary)
                 raise
-        found = yield from self._found(Kind.STAT, temporary)
-        if found is None or found.size != size:
-            there = "nothing is" if found is None else f"{found.size} bytes are"
+        seen = yield from found(self._wire, Kind.STAT, temporary)
+        if seen is None or seen.size != size:
+            there = "nothing is" if seen is None else f"{seen.size} bytes are"
             raise DeliveryFailed(
                 f"{self._link.server} confirmed {size} bytes for {shown(temporary)}, but {there} there",
                 next_step="Ask the acquirer whether something changes files in the inbox before they are renamed.",
             )
 
-    def _rename(self, temporary: str, target: str) -> Steps[None]:
-        if (yield from self._found(Kind.LSTAT, target)) is not None:
-            raise self._target_exists(target)
-        number = self._wire.send(Kind.RENAME, text(_bytes(temporary)), text(_bytes(target)))
-        try:
-            yield from self._wire.confirmed(number)
-        except Refused as refused:
-            yield from self._explain_rename(refused, temporary, target)
-            raise
+    def _place(self, temporary: str, target: str) -> Steps[RemoteFile | None]:
+        seen = yield from place(self._wire, self._link.server, temporary, target)
+        return (
+            None if seen is None or seen.size is None else _remote(target, seen)
+        )  # it was placed, whatever the look says
 
     def _remove(self, path: str) -> Steps[bool]:
         try:
-            yield from self._wire.confirmed(self._wire.send(Kind.REMOVE, text(_bytes(path))))
+            yield from self._wire.confirmed(self._wire.send(Kind.REMOVE, text(path_bytes(path))))
         except Refused as refused:
             if refused.code != Code.NO_SUCH_FILE:
                 raise
@@ -206,7 +225,9 @@ class SftpDrop:
                 target = local.open("wb")
             try:
                 size = yield from self._size(path, bytes_max)
-                yield from fetching(self._wire, _bytes(path), size, target, self._blocks.read, self._share)
+                yield from fetching(
+                    self._wire, path_bytes(path), size, target, self._blocks.read, self._share, self._floor
+                )
                 with on_this_machine("write a downloaded file"):
                     target.flush()
             finally:
@@ -220,21 +241,13 @@ class SftpDrop:
 
     def _share(self) -> int:
         """How many blocks of one file may be under way now, so that all files move."""
-        return max(1, REQUESTS_MAX // max(1, self._jobs.running))
-
-    def _found(self, kind: Kind, path: str) -> Steps[Attributes | None]:
-        try:
-            return attributes((yield from self._wire.asked(kind, text(_bytes(path)), expected=Kind.ATTRS)))
-        except Refused as refused:
-            if refused.code == Code.NO_SUCH_FILE:
-                return None
-            raise
+        return max(1, self._requests // max(1, self._jobs.running))
 
     def _size(self, path: str, bytes_max: int) -> Steps[int]:
-        found = yield from self._found(Kind.STAT, path)
-        if found is None:
+        seen = yield from found(self._wire, Kind.STAT, path)
+        if seen is None:
             raise Refused(Code.NO_SUCH_FILE)
-        size = remote_file(path, found).size
+        size = remote_file(path, seen).size
         if size > bytes_max:
             raise DeliveryFailed(
                 f"{shown(path)} on {self._link.server} has {size} bytes, more than the {bytes_max} allowed",
@@ -244,42 +257,21 @@ class SftpDrop:
 
     def _explain_upload(self, refused: Refused, temporary: str) -> Steps[None]:
         """The protocol has one code for a taken name and a full disk. Raises DeliveryFailed when it is one of these."""
-        if refused.code == Code.FAILURE and (yield from self._found(Kind.LSTAT, temporary)) is not None:
+        if refused.code == Code.FAILURE and (yield from found(self._wire, Kind.LSTAT, temporary)) is not None:
             raise DeliveryFailed(
                 f"{self._link.server} did not take all of {shown(temporary)}: the name was taken, or its disk is full",
                 next_step="Remove that temporary file or take another name; ask the acquirer about disk and quota.",
             ) from refused
 
-    def _explain_rename(self, refused: Refused, temporary: str, target: str) -> Steps[None]:
-        """A refusal proves that nothing was placed only while our temporary file is still there.
 
-        Otherwise somebody took it: Unreachable, as for a lost answer. Raises TargetExists when the target is there now.
-        """
-        if (yield from self._found(Kind.LSTAT, temporary)) is None:
-            raise Unreachable(
-                f"{self._link.server} answered {refused.word!r} when asked to rename to {shown(target)}, but the"
-                " temporary file is gone: the answer does not tell whether the file was placed",
-                next_step="Ask the acquirer whether the file arrived, under its name or the temporary one.",
-            ) from refused
-        if (yield from self._found(Kind.LSTAT, target)) is not None:
-            raise self._target_exists(target) from refused
-
-    def _target_exists(self, target: str) -> TargetExists:
-        return TargetExists(f"{shown(target)} exists already on {self._link.server}")
+def _remote(path: str, seen: Attributes | None) -> RemoteFile | None:
+    return None if seen is None else remote_file(path.rpartition("/")[2], seen)
 
 
 def _words(act: Act) -> str:
     """What an act does, for an error: it continues "when asked to"."""
-    verb = {"stat": "look at", "rename": "rename to", "sha256": "hash"}.get(act.verb, act.verb)
-    return f"{verb} {shown(act.given[1 if act.verb in {'upload', 'rename'} else 0])}"
-
-
-def _bytes(path: str) -> bytes:
-    # Some servers end a name at a NUL and would act on another file than the one we name.
-    if path and "\0" not in path:
-        with suppress(UnicodeEncodeError):
-            return path.encode()
-    raise NotAllowed(f"{shown(path)} is no path for a remote file")
+    words = {"stat": "look at", "free": "look at", "rename": "rename to", "place": "rename to", "sha256": "hash"}
+    return f"{words.get(act.verb, act.verb)} {shown(act.given[1 if act.verb in {'upload', 'rename', 'place'} else 0])}"
 
 
 def _prove_written(local: Path, size: int) -> None:

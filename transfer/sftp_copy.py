@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 from payments.errors import DeliveryFailed
 from transfer.sftp_errors import on_this_machine
+from transfer.sftp_pace import NO_FLOOR, Floor, Pace
 from transfer.sftp_wire import (
     CREATE,
     EXCLUSIVE,
@@ -66,16 +67,18 @@ def fetch(wire: Wire, path: bytes, size: int, target: BinaryIO, block: int) -> N
     finish(fetching(wire, path, size, target, block))
 
 
-def sending(wire: Wire, source: BinaryIO, path: bytes, block: int, share: Callable[[], int] = alone) -> Steps[int]:
+def sending(
+    wire: Wire, source: BinaryIO, path: bytes, block: int, share: Callable[[], int] = alone, floor: Floor = NO_FLOOR
+) -> Steps[int]:
     """Write all of `source` into a new file. Returns its bytes once the server confirmed every block, fsync and close.
 
-    `share` says how many blocks of this file may be under way now. Raises Refused, also when the name is taken, and
-    DeliveryFailed when `source` cannot be read. A file that was begun stays behind under its temporary name.
+    `share` says how many blocks of this file may be under way now. Raises Refused, also when the name is taken,
+    DeliveryFailed when `source` cannot be read, and TooSlow. A file that was begun stays behind under its temporary name.
     """
     opening = struct.pack(">I", WRITE | CREATE | EXCLUSIVE)
     handle = (yield from wire.asked(Kind.OPEN, text(path), opening, NO_ATTRIBUTES, expected=Kind.HANDLE)).text()
     try:
-        size = yield from _write(wire, source, handle, block, share)
+        size = yield from _write(wire, source, handle, block, share, floor.begin())
         yield from _fsync(wire, handle)
     except (Refused, DeliveryFailed):
         with suppress(Refused):
@@ -86,16 +89,22 @@ def sending(wire: Wire, source: BinaryIO, path: bytes, block: int, share: Callab
 
 
 def fetching(
-    wire: Wire, path: bytes, size: int, target: BinaryIO, block: int, share: Callable[[], int] = alone
+    wire: Wire,
+    path: bytes,
+    size: int,
+    target: BinaryIO,
+    block: int,
+    share: Callable[[], int] = alone,
+    floor: Floor = NO_FLOOR,
 ) -> Steps[None]:
     """Read exactly `size` bytes of a file into `target`, and prove that it ends there.
 
-    Raises Refused, and DeliveryFailed when the file grew or shrank since its size was asked.
+    Raises Refused, TooSlow, and DeliveryFailed when the file grew or shrank since its size was asked.
     """
     opening = struct.pack(">I", READ)
     handle = (yield from wire.asked(Kind.OPEN, text(path), opening, NO_ATTRIBUTES, expected=Kind.HANDLE)).text()
     try:
-        yield from _read(wire, handle, size, target, block, share)
+        yield from _read(wire, handle, size, target, block, share, floor.begin())
         yield from _prove_end(wire, handle, size)
     except (Refused, DeliveryFailed):
         with suppress(Refused):
@@ -106,18 +115,21 @@ def fetching(
         yield from _close(wire, handle)
 
 
-def _write(wire: Wire, source: BinaryIO, handle: bytes, block: int, share: Callable[[], int]) -> Steps[int]:
+def _write(wire: Wire, source: BinaryIO, handle: bytes, block: int, share: Callable[[], int], pace: Pace) -> Steps[int]:
     under_way: deque[int] = deque()
     offset = 0
     try:
         while data := _local_block(source, block):
             while under_way and _full(wire, len(under_way), share):
                 yield from wire.confirmed(under_way.popleft())
+                pace.moved(block)
             place = struct.pack(">QI", offset, len(data))
             under_way.append(wire.send(Kind.WRITE, text(handle), place, data))
             offset += len(data)
         while under_way:
             yield from wire.confirmed(under_way.popleft())
+            if under_way:
+                pace.moved(block)
     finally:
         wire.forget(under_way)
     return offset
@@ -146,7 +158,9 @@ def _close(wire: Wire, handle: bytes) -> Steps[None]:
     yield from wire.confirmed(wire.send(Kind.CLOSE, text(handle)))
 
 
-def _read(wire: Wire, handle: bytes, size: int, target: BinaryIO, block: int, share: Callable[[], int]) -> Steps[None]:
+def _read(
+    wire: Wire, handle: bytes, size: int, target: BinaryIO, block: int, share: Callable[[], int], pace: Pace
+) -> Steps[None]:
     under_way: deque[tuple[int, int, int]] = deque()  # request, offset, length
 
     def ask(offset: int, length: int) -> None:
@@ -167,6 +181,8 @@ def _read(wire: Wire, handle: bytes, size: int, target: BinaryIO, block: int, sh
                 target.write(data)
             if len(data) < length:
                 ask(offset + len(data), length - len(data))
+            if asked < size or under_way:
+                pace.moved(len(data))
     finally:
         wire.forget(number for number, _, _ in under_way)
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from payments.errors import DeliveryFailed, HostKeyRefused, LoginRefused, TieoutError, Unreachable
+from transfer.sftp_pace import TooSlow
 from transfer.sftp_wire import Code, ProtocolViolated, Refused
 
 NAME_CHARACTERS_MAX = 200
@@ -82,11 +83,24 @@ def _is_host_key_mismatch(error: Exception) -> bool:
     return isinstance(error, IncompatiblePeer) and "host key" in str(error)
 
 
+def _broken_login(error: Exception) -> str:
+    """How a log-in ended that got no answer; empty when the server said no. Only the vendor's text tells."""
+    text = str(error)
+    if "transport shut down" in text:
+        return "ended the connection while we logged in"
+    return "did not answer our log-in in time" if "timeout" in text else ""
+
+
 def _reason(error: Exception) -> tuple[str, str]:
     """(what happened, next step or "" for the default)."""
     from paramiko.ssh_exception import AuthenticationException, IncompatiblePeer
 
     match error:
+        case AuthenticationException() if broken := _broken_login(error):
+            return f"{broken}: whether it refused us is not known, so it is not asked again at once", (
+                "Some servers hang up instead of refusing: if it happens again, check `user`, `key` and `password` of this"
+                " acquirer, and its network."
+            )
         case AuthenticationException():
             return "refused our user or our credentials", (
                 "Check `user`, `key` and `password` of this acquirer, and that it registered our public key."
@@ -99,6 +113,10 @@ def _reason(error: Exception) -> tuple[str, str]:
             return (
                 f"it breaks the protocol ({error})",
                 "Ask the acquirer which SFTP server it runs; version 3 is needed.",
+            )
+        case TooSlow():
+            return f"fewer than {error} bytes a second came through", (
+                "Ask the acquirer and your network what slows it down; `slowest_bytes_per_s` of `[acquirer.sftp]` is the limit."
             )
         case TimeoutError():
             return "it did not answer in time", ""

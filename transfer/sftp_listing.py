@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
@@ -12,13 +13,18 @@ from transfer.sftp_errors import shown
 from transfer.sftp_wire import Attributes, Code, Fields, Kind, ProtocolViolated, Refused, Wire, attributes, text
 
 LISTING_MAX = 100_000
+SIZE_MAX = 2**63 - 1
+"""What a database keeps as a size. Whoever claims more, or says nothing, gets this: it is above every limit of ours."""
+NAME_BYTES_MAX = 1_000
+"""No file system has longer names, and no database indexes much longer ones."""
+NAME_KEPT = 100
 
 
 def plain_files(wire: Wire, directory: bytes) -> list[RemoteFile]:
     """Plain files of a directory, ordered by name. Raises Refused, ProtocolViolated, DeliveryFailed above the limit."""
     handle = wire.call(Kind.OPENDIR, text(directory), expected=Kind.HANDLE).text()
     try:
-        files = [remote_file(name, found) for name, line, found in _entries(wire, handle) if _is_plain(found, line)]
+        files = [_listed(name, found) for name, line, found in _entries(wire, handle) if _is_plain(found, line)]
     finally:
         # What was listed stays true however the directory is closed.
         with suppress(Refused, EOFError, OSError):
@@ -34,6 +40,12 @@ def remote_file(name: str, found: Attributes) -> RemoteFile:
             next_step="Ask the acquirer for a server that tells sizes: without them no delivery can be proved.",
         )
     return RemoteFile(name, found.size, found.modified_s)
+
+
+def _listed(name: str, found: Attributes) -> RemoteFile:
+    # One entry without a size must not end a poll of all others: what claims to be huge is refused by itself.
+    size = SIZE_MAX if found.size is None else min(found.size, SIZE_MAX)
+    return RemoteFile(name, size, found.modified_s)
 
 
 def _entries(wire: Wire, handle: bytes) -> Iterator[tuple[str, bytes, Attributes]]:
@@ -65,7 +77,11 @@ def _slice(wire: Wire, handle: bytes) -> Fields | None:
 
 def _storable(name: bytes) -> str:
     # As the server sends it, save for what no database takes: bytes outside UTF-8 and NUL are written in hexadecimal.
-    return name.decode(errors="backslashreplace").replace("\0", "\\x00")
+    kept = name.decode(errors="backslashreplace").replace("\0", "\\x00")
+    if len(kept.encode()) > NAME_BYTES_MAX:
+        # With a slash, which no name has: it fits no rule, so an alarm tells of it.
+        return f"{kept[:NAME_KEPT]}/{hashlib.sha256(name).hexdigest()}"
+    return kept
 
 
 def _is_plain(found: Attributes, line: bytes) -> bool:

@@ -18,7 +18,7 @@ class Watchdog:
     def __init__(self, cut: Callable[[], None], limit_s: float) -> None:
         """`cut` may raise OSError when there is nothing left to cut."""
         self._cut = cut
-        self._limit_s = limit_s
+        self.limit_s = limit_s
         self._changed = threading.Condition()
         self._deadline = float("inf")
         self._wakes_at = float("-inf")  # when the thread looks again by itself
@@ -30,7 +30,7 @@ class Watchdog:
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Inside, an exception after the cut leaves as TimeoutError, which says what happened."""
-        self._set(time.monotonic() + self._limit_s)
+        self._set(time.monotonic() + self.limit_s)
         try:
             yield
         except Exception as error:
@@ -42,7 +42,7 @@ class Watchdog:
 
     def feed(self) -> None:
         """The connection moved. No wake-up: the thread finds the later deadline when it looks."""
-        self._deadline = time.monotonic() + self._limit_s
+        self._deadline = time.monotonic() + self.limit_s
 
     def stop(self) -> None:
         with self._changed:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
+from payments.companions import companion_of, temporary_beside
 from payments.due_times import results_due
 from payments.errors import AskPerson, NotAllowed, Tampered, TargetExists, TieoutError
 from payments.keys import file_chain
@@ -13,19 +15,28 @@ from payments.ports import Transaction
 from payments.records import Attempt, OutboundFile, Receipt
 from payments.states import FileState, check_file_transition
 from transfer.deliver import DeliverPorts, pause
-from transfer.flight import Turn, Write
+from transfer.flight import Soon, Turn, Write
 from transfer.many_acts import Act
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-Part = Generator[Act | Write | Turn, Any, T]
+Part = Generator[Act | Write | Soon | Turn, Any, T]
 """A part of a file's way."""
 
 
 def delivered(
-    ports: DeliverPorts, host_key: Callable[[], str], file: OutboundFile, attempt: Attempt, how: str
+    ports: DeliverPorts,
+    host_key: Callable[[], str],
+    file: OutboundFile,
+    attempt: Attempt,
+    how: str,
+    *,
+    ahead: bool = False,
 ) -> Part[OutboundFile]:
-    """It is in the acquirer's hands, and `how` says by which evidence. Raises Busy when the attempt was taken over."""
+    """It is in the acquirer's hands, and `how` says by which evidence. Raises Busy when the attempt was taken over.
+
+    From now on its marker or checksum file is owed; `ahead`: that is uploaded already, and only its rename is left to do.
+    """
     now, target = ports.clock.now(), f"{ports.acquirer.drop.inbox}/{file.name}"
     changes = {
         "delivered_at": now,
@@ -38,6 +49,12 @@ def delivered(
         changed = ended(tx, file, attempt, FileState.DELIVERED, changes, state="done", ended_at=now)
         tx.receipts.add(receipt)
         tx.audit.append(file_chain(file.file_id), "delivered", {"attempt": attempt.attempt, "verified_by": how})
+        if ports.acquirer.after_rename is not None:
+            companion = companion_of(ports.acquirer.after_rename, file, now)
+            if ahead:
+                temporary = temporary_beside(attempt.temporary_name)
+                companion = replace(companion, state="started", temporary_name=temporary, attempts=1)
+            tx.companions.add(companion)
         return changed
 
     return (yield Write(write))  # type: ignore[no-any-return]

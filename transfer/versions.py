@@ -6,7 +6,7 @@ payment reference that occurs twice. All others are decided by `transfer.fold` w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from payments.states import Outcome, PoolReason
@@ -52,11 +52,14 @@ class Findings:
     """Position of a row that may be sent in the place of a returned one -> the closed file (file_id)."""
 
 
-def fold_versions(rows: list[Row], earlier: Mapping[str, Assigned], holders: Iterable[Assigned]) -> Findings:
+def fold_versions(
+    rows: list[Row], earlier: Mapping[str, Assigned], holders: Iterable[Assigned], settled: Collection[str] = ()
+) -> Findings:
     """Set `outcome`, `reason` and `twin` of every row. Rows left without outcome may be sent.
 
     `earlier` holds the newest assignment per payment_id, unless its rows went back to an earlier assembly; `holders` every
-    earlier assignment that used one of the references at hand. Pure but for the rows, which it fills in.
+    earlier assignment that used one of the references at hand; `settled` are payments (payment_id) that the acquirer
+    settled under an assignment that was closed. Pure but for the rows, which it fills in.
     """
     findings = Findings()
     payments: dict[str, list[Row]] = {}
@@ -65,7 +68,7 @@ def fold_versions(rows: list[Row], earlier: Mapping[str, Assigned], holders: Ite
     current = [
         found
         for payment, versions in payments.items()
-        if (found := _newest(versions, earlier.get(payment), findings)) is not None
+        if (found := _newest(versions, earlier.get(payment), findings)) is not None and not _is_settled(found, settled)
     ]
     _first_reference_wins(sorted(current, key=lambda each: each.position), holders)
     return findings
@@ -107,6 +110,14 @@ def _newest(versions: list[Row], baseline: Assigned | None, findings: Findings) 
     if current is not None and returned is not None and current.acquirer == returned.acquirer:
         findings.successors[current.position] = returned.returned_from
     return current
+
+
+def _is_settled(current: Row, settled: Collection[str]) -> bool:
+    """Whether the money has moved already, though nobody reckoned with it any more: then no version of it is sent."""
+    if current.payment_id not in settled:
+        return False
+    current.outcome, current.reason = Outcome.UNASSIGNED, PoolReason.SETTLED
+    return True
 
 
 def _first_reference_wins(current: list[Row], holders: Iterable[Assigned]) -> None:

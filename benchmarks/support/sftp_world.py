@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from payments.config import AcquirerSection, Sftp
+from payments.config_files import AfterRename
 from transfer.sftp import connect
 
 if TYPE_CHECKING:
@@ -67,7 +68,9 @@ def states(ports: DeliverPorts) -> dict[str, int]:
     return {state: found.count(state) for state in sorted(set(found))}
 
 
-def ports_for(server: Server, folder: Path, in_flight: int) -> DeliverPorts:
+def ports_for(
+    server: Server, folder: Path, in_flight: int, *, strict: bool = False, marked: bool = False
+) -> DeliverPorts:
     from runtime.store_file import FileStore
     from transfer.deliver import DeliverPorts
 
@@ -77,7 +80,8 @@ def ports_for(server: Server, folder: Path, in_flight: int) -> DeliverPorts:
         results_list="all",
         final_status="ACSC",
         complete_when="trailer",
-        sequence="free",
+        sequence="strict" if strict else "free",
+        after_rename=AfterRename(write="marker") if marked else None,
         sftp=sftp,
     )
     key = server.key.read_bytes()

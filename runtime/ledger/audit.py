@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, func, select, text
 
 from payments.ports import Clock
 from runtime.ledger.schema import audit
@@ -70,6 +70,14 @@ def audit_records(connection: Connection, chain: str = "") -> Iterator[AuditReco
         statement = statement.where(audit.c.chain == chain)
     for row in connection.execute(statement, execution_options={"yield_per": 1000}):
         yield AuditRecord(*row)
+
+
+def heads(connection: Connection) -> list[tuple[str, int, str]]:
+    """(chain, number, hash) of the newest record of every chain."""
+    newest = select(audit.c.chain, func.max(audit.c.seq).label("seq")).group_by(audit.c.chain).subquery()
+    is_newest = (audit.c.chain == newest.c.chain) & (audit.c.seq == newest.c.seq)
+    statement = select(audit.c.chain, audit.c.seq, audit.c.hash).join(newest, is_newest).order_by(audit.c.chain)
+    return [(str(row.chain), int(row.seq), str(row.hash)) for row in connection.execute(statement)]
 
 
 def faults(records: Iterator[AuditRecord]) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -23,12 +23,20 @@ DISK_FULL_STATE = "53100"
 REFUSED_BY_SETUP = ("authentication failed", "no password supplied", "does not exist", "no pg_hba.conf entry")
 
 
-def open_engine(url: str, *, password: str = "") -> Engine:
-    """An engine for `sqlite:FILE` (absolute by now) or `postgresql://...`. Raises WrongConfiguration."""
+def open_engine(
+    url: str, *, password: str = "", token: Callable[[URL], str] | None = None, connections_max: int = 4
+) -> Engine:
+    """An engine for `sqlite:FILE` (absolute by now) or `postgresql://...`. Raises WrongConfiguration.
+
+    `token` makes the password anew for each connection to PostgreSQL, of which there are at most `connections_max`.
+    """
     if url.startswith("sqlite:"):
         return _sqlite(url.removeprefix("sqlite:"))
     if url.startswith("postgresql:"):
-        return _postgresql(url, password)
+        engine = _postgresql(url, password, connections_max)
+        if token is not None:
+            _log_in_by(token, engine)
+        return engine
     # Only the scheme is repeated: an address may hold a password.
     raise WrongConfiguration(
         f"ledger.url: found {url.partition(':')[0][:20]!a}, allowed are sqlite:FILE and postgresql://user@host:port/database"
@@ -63,7 +71,14 @@ def _make_private(path: str) -> None:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660))
 
 
-def _postgresql(url: str, password: str) -> Engine:
+def _log_in_by(token: Callable[[URL], str], engine: Engine) -> None:
+    @event.listens_for(engine, "do_connect")
+    def _give(_dialect: Any, _record: Any, _arguments: Any, parameters: dict[str, Any]) -> None:
+        # Not before: a token is valid for minutes, an engine lives for hours.
+        parameters["password"] = token(engine.url)
+
+
+def _postgresql(url: str, password: str, connections_max: int) -> Engine:
     try:
         address = make_url(url).set(drivername="postgresql+psycopg")
     except ArgumentError as error:
@@ -75,7 +90,9 @@ def _postgresql(url: str, password: str) -> Engine:
         address,
         connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "options": options},
         pool_pre_ping=True,
-        pool_size=4,
+        pool_size=connections_max,
+        max_overflow=0,
+        pool_timeout=CONNECT_TIMEOUT_S,
         hide_parameters=True,
     )
 

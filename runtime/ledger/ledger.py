@@ -7,15 +7,22 @@ import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from sqlalchemy import Connection, Engine, bindparam
+from sqlalchemy import Connection, Engine, TextClause, bindparam, text
 
 from payments import records
+from payments.companions import Companion
+from payments.contacts import Contact
+from payments.delivery_stops import DeliveryStop
 from payments.ports import Clock
+from payments.redeliveries import Redelivery
 from runtime.ledger.audit import SqlAuditLog
 from runtime.ledger.engine import reading, writing
 from runtime.ledger.leases import SqlLeases
 from runtime.ledger.records import SqlRecords
 from runtime.ledger.schema import TABLES
+
+SHARED = text("SELECT pg_advisory_xact_lock_shared(hashtextextended(:name, 7241003))")
+EXCLUSIVE = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 7241003))")
 
 
 class SqlTransaction:
@@ -39,7 +46,21 @@ class SqlTransaction:
         self.firings = SqlRecords(connection, records.Firing)
         self.staged_keys = SqlRecords(connection, records.StagedKey)
         self.profiles = SqlRecords(connection, records.AcquirerProfile)
+        self.companions = SqlRecords(connection, Companion)
+        self.contacts = SqlRecords(connection, Contact)
+        self.redeliveries = SqlRecords(connection, Redelivery)
+        self.stops = SqlRecords(connection, DeliveryStop)
         self.audit = SqlAuditLog(connection, clock)
+
+    def together(self, name: str) -> None:
+        self._turn(SHARED, name)
+
+    def alone(self, name: str) -> None:
+        self._turn(EXCLUSIVE, name)
+
+    def _turn(self, statement: TextClause, name: str) -> None:
+        if self.connection.dialect.name == "postgresql":  # SQLite has one writer at a time
+            self.connection.execute(statement, {"name": name})
 
     def replace_mismatches(self, add: Sequence[records.Mismatch], change: Sequence[records.Mismatch]) -> None:
         self.mismatches.add_many(list(add))

@@ -9,7 +9,7 @@ from sqlalchemy import Engine, inspect, text
 from payments.errors import WrongConfiguration
 from runtime.ledger.engine import translated
 
-NEWEST = "0003"
+NEWEST = "0008"
 """The revision that this code needs."""
 
 

@@ -17,6 +17,10 @@ from sqlalchemy.types import TypeEngine
 
 from payments import records
 from payments.books import Total
+from payments.companions import Companion
+from payments.contacts import Contact
+from payments.delivery_stops import DeliveryStop
+from payments.redeliveries import Redelivery
 from runtime.ledger.types import JsonText, TotalText, UtcTime, plain_text
 
 metadata = MetaData()
@@ -49,6 +53,10 @@ KEYS: dict[type, tuple[str, tuple[str, ...]]] = {
     records.Firing: ("firings", ("name",)),
     records.StagedKey: ("staged_keys", ("acquirer", "fingerprint")),
     records.AcquirerProfile: ("acquirer_profile", ("acquirer",)),
+    Companion: ("companions", ("file_id",)),
+    Contact: ("contacts", ("subject",)),
+    Redelivery: ("redeliveries", ("file_id", "list_sha256")),
+    DeliveryStop: ("delivery_stops", ("ordinal",)),
 }
 """Record type -> (table, primary key)."""
 
@@ -75,6 +83,7 @@ Index("ix_results_state", TABLES[records.ResultFile].c.acquirer, TABLES[records.
 Index("ix_mismatches_state", TABLES[records.Mismatch].c.state, TABLES[records.Mismatch].c.id)
 Index("ix_mismatches_kind", TABLES[records.Mismatch].c.kind, TABLES[records.Mismatch].c.id)
 Index("ix_mismatches_file", TABLES[records.Mismatch].c.file_id)
+Index("ix_companions_state", TABLES[Companion].c.acquirer, TABLES[Companion].c.state)
 
 audit = Table(
     "audit",

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
-from payments.config import Results
 from payments.config_drops import BucketDrop, DirectoryDrop
+from payments.config_files import AfterRename
+from payments.config_results import Results
 from payments.errors import Unreachable
 from payments.ports import RemoteDrop
 from runtime import aws, drop_s3
@@ -18,7 +20,7 @@ from tests.servers.moto import moto
 from tests.unit.transfer.deliver_world import DeliverWorld
 from transfer import drop_directory
 from transfer.collect import CollectPorts, collect
-from transfer.deliver import deliver
+from transfer.deliver import deliver, due_files
 
 
 class Side:
@@ -28,6 +30,7 @@ class Side:
         self.settings = settings
         self.client = client
         self.broken = ""
+        self.lost_at = ""  # the target of a rename that is done and never answered
 
     @contextmanager
     def connect(self) -> Iterator[RemoteDrop]:
@@ -76,6 +79,9 @@ class Cut:
         if broken == "before":
             raise Unreachable("cut before the rename")
         self._drop.rename(temporary, target)
+        if target == self._side.lost_at:
+            self._side.lost_at = ""
+            raise Unreachable("cut after the rename")
         if broken:
             if broken == "after, taken":
                 self._side.take(target.rpartition("/")[2])
@@ -233,3 +239,34 @@ def test_results_are_collected_and_put_away(make: Make, side: Side) -> None:
     assert side.outbox() == []
     with side.connect() as drop:
         assert [each.name for each in drop.listing("taken")] == ["a.ack", f"a.ack.{result.sha256[:12]}"]
+
+
+@pytest.mark.parametrize("write", ["marker", "checksum"])
+def test_a_companion_lies_beside_every_file(make: Make, side: Side, write: Literal["marker", "checksum"]) -> None:
+    """A marker is empty, a checksum file as sha256sum writes it; nothing else is left, and nothing is left to do."""
+    world = make(2, after_rename=AfterRename(write=write), sequence="strict")
+    run(world, side)
+    found = side.inbox()
+    for name, body in bodies(world).items():
+        assert found.pop(name) == body
+        line = f"{hashlib.sha256(body).hexdigest()}  {name}\n".encode()
+        assert found.pop(f"{name}.done" if write == "marker" else f"{name}.sha256") == (
+            b"" if write == "marker" else line
+        )
+    assert found == {}
+    with world.ledger.look() as tx:
+        assert [each.state for each in tx.companions.find()] == ["placed", "placed"]
+        assert due_files(tx, world.acquirer, world.clock.now()) == []
+
+
+def test_a_companion_whose_answer_was_lost_is_found_there(make: Make, side: Side) -> None:
+    """The file is delivered; its marker's answer is lost; the next turn compares bytes and places no second one."""
+    world = make(2, after_rename=AfterRename(write="checksum"), sequence="strict")
+    side.lost_at = f"inbox/{world.files()[0].name}.sha256"
+    run(world, side)
+    assert world.states() == ["delivered", "sealed"]
+    run(world, side)
+    assert world.states() == ["delivered", "delivered"]
+    assert len(side.inbox()) == 4
+    with world.ledger.look() as tx:
+        assert [each.state for each in tx.companions.find()] == ["placed", "placed"]

@@ -10,8 +10,9 @@ import pytest
 from sqlalchemy import Engine
 
 from payments.ports import Message
+from runtime.dead_letters import DEAD
 from runtime.ledger.migrate import upgrade
-from runtime.ledger.queue import DEAD, LedgerQueue
+from runtime.ledger.queue import LedgerQueue
 from tests.contract.ledger_world import KINDS, clear, empty_database, opened
 
 LONG, NOW = timedelta(seconds=60), timedelta()

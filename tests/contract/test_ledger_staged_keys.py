@@ -17,7 +17,7 @@ from tests.unit.transfer.assemble_world import acquirer
 from tests.unit.transfer.key_world import ANNA, BEN
 from transfer import host_key_acts as acts
 from transfer.host_keys import AcceptedKeys, KeyPorts, last_seen
-from transfer.sftp_connect import public_key
+from transfer.sftp_pins import public_key
 
 DAY = timedelta(days=1)
 

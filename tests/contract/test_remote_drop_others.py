@@ -202,13 +202,11 @@ def test_a_listing_has_a_limit(drop: RemoteDrop, side: Side, monkeypatch: pytest
         drop.listing("outbox")
 
 
-def test_a_download_has_a_limit(drop: RemoteDrop, side: Side, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_download_has_a_limit(drop: RemoteDrop, side: Side, tmp_path: Path) -> None:
     """A file above the limit is refused, and nothing stays here."""
-    monkeypatch.setattr("transfer.drop_directory.DOWNLOAD_BYTES_MAX", 4)
-    monkeypatch.setattr("runtime.drop_s3.DOWNLOAD_BYTES_MAX", 4)
     side.put("outbox/a", b"12345")
     with pytest.raises(DeliveryFailed, match="has 5 bytes, more than the 4 allowed"):
-        drop.download("outbox/a", tmp_path / "back")
+        drop.download("outbox/a", tmp_path / "back", bytes_max=4)
     assert not (tmp_path / "back").exists()
 
 

@@ -12,7 +12,8 @@ from typing import Any
 from local.hostile_acquirer import HOST, USER, HostileAcquirer, hostile_acquirer
 from local.hostile_switches import Switches
 from payments.books import imbalances
-from payments.config import Results, Sftp
+from payments.config import Sftp
+from payments.config_results import Results
 from payments.errors import TieoutError
 from payments.keys import file_chain
 from payments.ports import RemoteDrop

@@ -145,7 +145,7 @@ def test_a_kill_before_the_rename_costs_no_time(
     begin = SftpDrop.begin
 
     def killed(drop: SftpDrop, act: Act) -> int:
-        if act.verb == "rename":
+        if act.verb == "place":
             raise Killed
         return begin(drop, act)
 

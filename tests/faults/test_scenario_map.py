@@ -4,7 +4,7 @@ Everything named `tests/faults/test_tNN_*` runs over a real session against the 
 (`tests/faults/oracle.py`). The others cover the same promise nearer to the code, or on another server.
 
 T1   tests/faults/test_t01_silent_success.py, tests/faults/test_delivery_faults.py (any exception at any act),
-     tests/faults/test_sftp_faults.py, tests/faults/test_sftp_links.py
+     tests/faults/test_sftp_faults.py, tests/faults/test_sftp_links.py, tests/faults/test_sftp_strangers.py
 T2   tests/faults/test_t02_retry_sends_nothing.py, tests/faults/test_delivery_faults.py
 T3   tests/faults/test_t03_two_files_one_name.py, tests/faults/test_delivery_faults.py, tests/faults/test_delivery_openssh.py
 T4   tests/faults/test_t04_partial_files.py
@@ -15,9 +15,12 @@ T7   tests/faults/test_t07_delivered_twice.py, tests/faults/test_delivery_takeov
      tests/faults/test_delivery_openssh.py (SIGSTOP and SIGCONT)
 T8   tests/faults/test_kill.py, tests/faults/test_assemble_crash.py, tests/faults/test_delivery_takeover.py,
      tests/unit/reconciliation/test_reconcile_crashes.py
-T9   tests/faults/test_clocks.py, tests/faults/test_bad_input.py (the server away, disks full)
-T10  tests/faults/test_clocks.py, tests/unit/transfer/test_windows_times.py
-T11  tests/faults/test_t11_poison_results.py, tests/unit/transfer/test_collect.py, tests/unit/reconciliation/test_set_aside.py
+T9   tests/faults/test_clocks.py, tests/faults/test_bad_input.py (the server away, disks full),
+     tests/unit/runtime/test_wake_by_subject.py
+T10  tests/faults/test_clocks.py, tests/unit/transfer/test_windows_times.py, tests/unit/runtime/test_clock_ahead.py,
+     tests/contract/test_ledger_clock_ahead.py
+T11  tests/faults/test_t11_poison_results.py, tests/unit/transfer/test_collect.py, tests/unit/reconciliation/test_set_aside.py,
+     tests/unit/transfer/test_collect_poison.py
 T12  tests/faults/test_t12_moving_results.py, tests/unit/transfer/test_collect.py, tests/faults/test_sftp_faults.py
 T13  tests/faults/test_t13_hostile_names.py, tests/unit/transfer/test_collect.py, tests/contract/test_remote_drop.py
 T14  tests/faults/test_t14_host_keys.py, tests/faults/test_sftp_links.py, tests/faults/test_staged_host_keys.py

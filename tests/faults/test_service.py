@@ -12,12 +12,12 @@ import pytest
 
 from local.demo import acquirer as acquirer_apart
 from local.router import local_world
-from local.schedule import begin_schedules, due_wakes
 from local.service import Service
 from runtime.ledger.engine import open_engine
 from runtime.ledger.ledger import SqlLedger
 from runtime.ledger.migrate import upgrade
 from runtime.ledger.queue import LedgerQueue
+from runtime.schedule import begin_schedules, due_wakes
 from runtime.settings import load
 from runtime.wakes import wake
 from runtime.wiring import World

@@ -85,8 +85,11 @@ class _Files(paramiko.SFTPServerInterface):
 
 
 @contextlib.contextmanager
-def paramiko_server(folder: Path) -> Iterator[SftpAccount]:
-    """A server for one connection, whose files live under `folder`/root. It renames as rename(2) does: it replaces."""
+def paramiko_server(folder: Path, door: paramiko.ServerInterface | None = None) -> Iterator[SftpAccount]:
+    """A server for one connection, whose files live under `folder`/root. It renames as rename(2) does: it replaces.
+
+    `door` decides who comes in, instead of everybody.
+    """
     root, theirs = start_directory(folder), private_key()
     key = folder / "host_key"
     key.write_bytes(theirs)
@@ -100,7 +103,7 @@ def paramiko_server(folder: Path) -> Iterator[SftpAccount]:
                 transports.append(transport)
                 transport.add_server_key(paramiko.Ed25519Key(filename=str(key)))
                 transport.set_subsystem_handler("sftp", paramiko.SFTPServer, _Files, root)
-                transport.start_server(event=threading.Event(), server=_Door())
+                transport.start_server(event=threading.Event(), server=door or _Door())
 
         thread = threading.Thread(target=serve, name="paramiko server", daemon=True)
         thread.start()

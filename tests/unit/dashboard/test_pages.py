@@ -10,10 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from payments.books import Total
 from payments.errors import Unreachable
 from reconciliation.statement import statement
+from runtime.attention import attention
 from runtime.wiring import World
 from tests.unit.dashboard import page_world as pw
+from transfer.forecast import Alarm
 
 PAGES = ("/", "/mismatches", f"/mismatches/{pw.MISMATCH.id}", f"/files/{pw.FILE.file_id}", "/runs/legacy/1")
 EVERYTHING = (*PAGES, "/status.json", "/healthz", "/nothing", "/static/page.css", "/static/pico.min.css")
@@ -193,11 +196,41 @@ def test_other_names_are_not_answered(world: World, host: str, status: int) -> N
     assert answer.status_code == status
 
 
+def test_what_waits_for_a_person_stands_above_the_books(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files in doubt and windows at risk, each with the command that goes on from there."""
+    alarm = Alarm("alarm:x", "acquirer northbank: window noon may be missed", "northbank")
+    monkeypatch.setattr("runtime.attention.alarms", lambda *_: [alarm])
+    pw.fill(world, file=replace(pw.FILE, state="in_doubt", note="the answer was lost"))
+    text = pw.get(pw.application(world), "/").text
+    for shown in (
+        f"{pw.FILE.name} is in doubt: the answer was lost",
+        f"<code>tieout file {pw.FILE.name} show</code>",
+        "window noon may be missed",
+        "<code>tieout acquirer northbank next</code>",
+    ):
+        assert shown in text
+        assert text.index(shown) < text.index('id="payments"')
+
+
+def test_rows_without_a_readable_amount_have_a_column_of_their_own(world: World) -> None:
+    """They are in the counts and in no sum: the page says so where there are any, and shows no empty column otherwise."""
+    pw.fill(world)
+    assert "Unreadable" not in pw.get(pw.application(world), "/").text
+    unreadable = Total(3, {"EUR/CRDT": 600}, 2)
+    with world.ledger.begin() as tx:
+        run = tx.runs.get("legacy", 1)
+        assert run is not None
+        tx.runs.change(run, extracted=unreadable, curated=Total(), quarantined=unreadable)
+    text = pw.get(pw.application(world), "/").text
+    assert '<th scope="col" class="num">Unreadable</th>' in text
+
+
 def test_status_is_the_statement(world: World) -> None:
     """/status.json is the object of `tieout status --json`."""
     pw.fill(world)
     with world.ledger.look() as tx:
-        expected = {**statement(tx).to_json(), "overdue": []}
+        found = attention(tx, world.configuration, world.clock.now())
+        expected = {**statement(tx).to_json(), **found.to_json()}
     assert pw.get(pw.application(world), "/status.json").json() == expected
 
 

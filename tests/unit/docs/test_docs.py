@@ -35,6 +35,8 @@ EXPECTED = (
     "formats",
     "errors",
     "operations",
+    "aws",
+    "runbook",
     "commands",
     "benchmarks",
     "roadmap",

@@ -73,6 +73,17 @@ def test_results_have_the_fields_that_are_laid_out(tmp_path: Path) -> None:
     assert (reading.events, reading.unreadable, reading.problems, reading.complete) == (1, 0, [], True)
 
 
+@pytest.mark.parametrize(("head", "events"), [("AH,", 0), ("RH,", 2)])
+def test_the_examples_of_what_comes_back_are_read_whole(tmp_path: Path, head: str, events: int) -> None:
+    """An acquirer who writes what the page shows is understood: nothing is unreadable, and count and sums agree."""
+    (shown,) = [body for _, body in fences(PAGE) if body.startswith(head) and "<" not in body]
+    path = tmp_path / "example"
+    path.write_text(shown, encoding="utf-8")
+    reading = read_delimited(path, ZoneInfo("UTC"))
+    assert sum(batch.num_rows for batch in reading) == len(shown.splitlines())
+    assert (reading.events, reading.unreadable, reading.problems, reading.complete) == (events, 0, [], True)
+
+
 def test_the_words_on_a_whole_file_are_those_of_the_code() -> None:
     """The table of words names exactly the statuses that accept, accept in part, or refuse."""
     states = {"accepted": "acknowledged", "partial": "partially_accepted", "refused": "refused"}

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,8 @@ class RecordingWorld:
         self.fails: dict[str, Exception] = {}
 
     def __getattr__(self, name: str) -> Any:
-        def act(*arguments: str) -> None:
+        def act(*given: Any) -> None:
+            arguments = tuple(each for each in given if isinstance(each, str))
             self.asked.append((name, *arguments))
             for argument in arguments:
                 if argument in self.fails:
@@ -89,13 +91,13 @@ def handle(stage: str, *bodies: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("stage", "body", "asked"),
     [
-        ("extract", wake("legacy"), ("extract_source", "legacy")),
+        ("extract", wake("legacy"), ("extract_when_due", "legacy")),
         ("curate", notice("b", RAW, 1), ("curate_object", RAW)),
         ("curate", notice("b", manifest_key("legacy", DAY, 1), 1), ("curate_object", manifest_key("legacy", DAY, 1))),
         ("assemble", notice("b", complete_key("legacy", DAY, 1), 1), ("assemble",)),
         ("assemble", wake(""), ("assemble",)),
-        ("deliver", notice("b", outbound_key("northbank", DAY, "f1", "a.csv"), 1), ("deliver_to", "northbank")),
-        ("deliver", wake("northbank"), ("deliver_to", "northbank")),
+        ("deliver", notice("b", outbound_key("northbank", DAY, "f1", "a.csv"), 1), ("deliver_when_due", "northbank")),
+        ("deliver", wake("northbank"), ("deliver_when_due", "northbank")),
         ("collect", wake("northbank"), ("collect_from", "northbank")),
         (
             "read",
@@ -137,6 +139,7 @@ def test_messages_that_all_fail_are_all_named(world: RecordingWorld) -> None:
 def test_without_a_configuration_every_message_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     """The world is built with the first message, not at import; where it cannot be built, messages come again."""
     monkeypatch.setenv("TIEOUT_CONFIG", "/nowhere/tieout.toml")
+    monkeypatch.setattr(batch, "_watches", [lambda _body: nullcontext()])
     assert len(handle("deliver", wake("a"), wake("b"))["batchItemFailures"]) == 2
     assert batch._worlds == []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
@@ -10,6 +11,7 @@ import pytest
 from local.hostile_watch import Content
 from local.rehearsal_oracle import Told, compare
 from payments.books import Total
+from payments.companions import Companion
 from payments.records import Attempt, OutboundFile, Receipt
 
 NOW = datetime(2026, 3, 2, 6, tzinfo=UTC)
@@ -36,6 +38,9 @@ RECEIPT = Receipt(FILE.file_id, 1, "inbox/a.csv", 5, SHA, "rename confirmed", "S
 WHOLE = Content(5, SHA)
 PART = Content(2, "b" * 64)
 ONE = [("a.csv", WHOLE)]
+
+MARKER = Companion(FILE.file_id, "north", "marker", "a.csv.done", "placed", NOW)
+EMPTY = Content(0, hashlib.sha256(b"").hexdigest())
 
 
 def attempt(state: str) -> tuple[Attempt, ...]:
@@ -97,3 +102,14 @@ def test_a_lie_is_named(
     found = compare([said], hands, contents)
     assert len(found) == 1
     assert says in found[0]
+
+
+@pytest.mark.parametrize(
+    ("state", "copies", "faults"), [("placed", 1, 0), ("doubtful", 0, 0), ("placed", 0, 1), ("due", 2, 1)]
+)
+def test_a_marker_is_there_once_when_it_is_called_placed(state: str, copies: int, faults: int) -> None:
+    """One marker beside its file agrees; none though it is called placed, or two whatever it is called, do not."""
+    known = replace(told("delivered", receipt=RECEIPT, tries=attempt("done")), beside=replace(MARKER, state=state))
+    hands = ONE + [(MARKER.name, EMPTY)] * copies
+    contents = {"a.csv": [WHOLE], MARKER.name: [EMPTY]}
+    assert len(compare([known], hands, contents)) == faults

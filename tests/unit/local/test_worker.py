@@ -19,7 +19,7 @@ from local import worker as worker_module
 from local.worker import Worker, call, sqs_event
 from payments.errors import Unreachable, Unreadable
 from payments.ports import Message
-from runtime.ledger.queue import DEAD
+from runtime.dead_letters import DEAD
 from runtime.wakes import wake
 from runtime.wiring import World
 from tests.servers.process import until
@@ -45,8 +45,8 @@ class Acts:
 @pytest.fixture
 def acts(monkeypatch: pytest.MonkeyPatch) -> Acts:
     acts = Acts()
-    for name in ("extract_source", "deliver_to", "collect_from", "reconcile_with", "curate_object", "assemble"):
-        monkeypatch.setattr(World, name, lambda _self, subject="": acts(subject))
+    for name in ("extract_when_due", "deliver_when_due", "collect_from", "reconcile_with", "curate_object", "assemble"):
+        monkeypatch.setattr(World, name, lambda _self, subject="", *_: acts(subject))
     return acts
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from payments.config import SourceSection
 from payments.errors import WrongConfiguration
 from payments.keys import payment_id
-from payments.rowhash import hash_rows, primary_key_text, row_identity
+from payments.rowhash import hash_rows, key_values, primary_key_text, row_identity
 from payments.source_columns import canonical_text
 
 hostile = st.one_of(st.none(), st.text("\x1d\x1e\x1f012a", max_size=4), st.text(max_size=4))
@@ -71,6 +71,15 @@ def test_different_keys_are_different_payments(keys: list[tuple[str | None, ...]
     """Composite keys never join to one text: ('a', 'b c') is not ('a b', 'c'), and null is not empty."""
     texts = primary_key_text(table(keys, "ab"), source("a", "b")).to_pylist()
     assert len(set(texts)) == len(set(keys))
+
+
+@given(
+    st.lists(st.tuples(*[st.none() | st.text(st.sampled_from("a\x1e\x1f012"), max_size=4)] * 2), min_size=1, max_size=6)
+)
+def test_the_values_of_a_key_come_back_from_its_text(rows: list[tuple[str | None, ...]]) -> None:
+    """Whatever characters and nulls they hold, also those by which they are joined."""
+    texts = primary_key_text(table(rows, "ab"), source("a", "b")).to_pylist()
+    assert [tuple(key_values(text)) for text in texts] == rows
 
 
 def test_payment_ids_are_those_of_keys() -> None:

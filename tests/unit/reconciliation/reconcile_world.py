@@ -15,9 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from payments.books import imbalances
-from payments.config import AcquirerSection, Configuration, Results, Sftp
+from payments.config import AcquirerSection, Configuration, Sftp
+from payments.config_results import Results
 from payments.keys import expected_key, file_id, result_key
-from payments.ports import Ledger, ObjectStore
+from payments.ports import Ledger, ObjectStore, Secrets
 from payments.records import Mismatch, OutboundFile, ResultFile
 from payments.states import OPEN_MISMATCH_STATES
 from payments.tables import EXPECTED
@@ -72,6 +73,7 @@ class World:
     folder: Path
     acquirer: AcquirerSection = field(default_factory=acquirer)
     clock: SetClock = field(default_factory=SetClock)
+    secrets: Secrets | None = None
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -155,7 +157,7 @@ class World:
     @property
     def read_ports(self) -> ReadPorts:
         configuration = Configuration(acquirer=[self.acquirer])
-        return ReadPorts(self.ledger, self.store, self.clock, configuration, self.folder / "spool")
+        return ReadPorts(self.ledger, self.store, self.clock, configuration, self.folder / "spool", self.secrets)
 
     @property
     def ports(self) -> ReconcilePorts:

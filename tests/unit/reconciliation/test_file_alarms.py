@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from payments.config import Results
+from payments.config_results import Results
 from payments.config_windows import Calendar
 from payments.expected_results import due_times, owed
 from payments.records import OutboundFile, Sighting

@@ -12,9 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from payments.records import OutboundFile
+from reconciliation.source_key import source_key
 from reconciliation.trace import TracePorts, trace_payment
 from runtime.wiring import World
 from tests.servers.finished_demo import copied_demo
+from tests.unit.local.small_world import acquirer, configuration, source
 
 
 def trace(folder: Path, wanted: str) -> dict[str, Any]:
@@ -81,7 +83,30 @@ def test_a_quarantined_row_shows_its_reasons(demo_dir: Path) -> None:
     assert place["reasons"] == row["reasons"]
     assert place["row"] == row["row"]
     assert place["in_raw"] == "yes"
+    assert place["source_key"] == {"PAY_NO": row["source_pk"]}
     assert "values" not in place
+
+
+KEYS = {
+    "a number": (["id"], "4711", {"id": "4711"}),
+    "two columns": (["branch", "id"], "07\x1fA-9", {"branch": "07", "id": "A-9"}),
+    "an escaped value": (["branch", "id"], "0\x1e17\x1f\x1e2", {"branch": None, "id": None}),
+    "an account of ours": (["iban", "id"], "ANY\x1f1", {"iban": None, "id": "1"}),
+    "what looks like an account": (["id"], "DE89370400440532013000", {"id": None}),
+    "free text": (["id"], "Erika Mustermann", {"id": None}),
+    "a key of another shape than is configured now": (["id"], "1\x1f2", {}),
+}
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_the_key_of_a_refused_row_is_shown_unless_it_is_personal(name: str) -> None:
+    """Somebody at the source can find the row by it; what may be an account or a name is never shown (I7)."""
+    columns, text, shown = KEYS[name]
+    part = source().replace('primary_key = ["id"]', f"primary_key = {json.dumps(columns)}")
+    part = part.replace('amount = "a"', 'amount = "a", creditor_account = "iban"')
+    [section] = configuration(part, acquirer()).source
+    assert source_key(section, text) == shown
+    assert source_key(None, text) == {}
 
 
 @pytest.mark.parametrize("outcome", ["superseded", "unchanged", "unassigned"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import traceback
 from pathlib import Path
 
@@ -83,9 +84,54 @@ def test_aws_secret(moto_endpoint: str, tmp_path: Path) -> None:
     assert secrets.get(f"aws-secret:{binary}") == b"\xff\x00"
 
 
+@pytest.mark.parametrize("field", ["username", "port", "nothing"])
+def test_one_text_of_an_aws_secret(moto_endpoint: str, tmp_path: Path, field: str) -> None:
+    """`aws-secret:ARN#FIELD` gives one text of a JSON object; what is no text of it is refused without showing any."""
+    client = aws.client("secretsmanager", endpoint=moto_endpoint)
+    given = {"username": "tieout", "password": "hunter2", "port": 5432}
+    arn = client.create_secret(Name=f"tieout/{field}", SecretString=json.dumps(given))["ARN"]
+    client.close()
+    secrets = ReferencedSecrets(tmp_path, moto_endpoint)
+    assert secrets.get(f"aws-secret:{arn}#password") == b"hunter2"
+    if field != "username":
+        with pytest.raises(WrongConfiguration, match="not a JSON object with a text") as caught:
+            secrets.get(f"aws-secret:{arn}#{field}")
+        assert "hunter2" not in str(caught.value)
+
+
 def test_aws_secret_that_does_not_exist_is_a_wrong_configuration(moto_endpoint: str, tmp_path: Path) -> None:
     """A missing secret asks for a person; a service that does not answer is tried again."""
     with pytest.raises(WrongConfiguration, match=r"acme-AbCdEf: AWS answered ResourceNotFoundException"):
         ReferencedSecrets(tmp_path, moto_endpoint).get(f"aws-secret:{ARN}")
     with pytest.raises(Unreachable, match=r"acme-AbCdEf"):
         ReferencedSecrets(tmp_path, f"http://127.0.0.1:{free_port()}").get(f"aws-secret:{ARN}")
+
+
+KEYS = (
+    b"-----BEGIN OPENSSH PRIVATE KEY-----\n" + CANARY.encode(),
+    b"-----BEGIN PGP PRIVATE KEY BLOCK-----\n" + CANARY.encode(),
+    b"\x95\x01" + CANARY.encode(),
+)
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize(("mode", "is_taken"), [(0o600, True), (0o400, True), (0o640, False), (0o604, False)])
+def test_a_private_key_that_others_may_open_is_refused(tmp_path: Path, key: bytes, mode: int, is_taken: bool) -> None:
+    """As OpenSSH does: whoever could have read it could be us. The message says how to mend it and never holds the key."""
+    path = tmp_path / "key"
+    path.write_bytes(key)
+    path.chmod(mode)
+    if is_taken:
+        assert ReferencedSecrets(tmp_path).get("file:key") == key
+        return
+    with pytest.raises(WrongConfiguration, match=f"file:key: a private key that others may open.*{mode:04o}") as raised:
+        ReferencedSecrets(tmp_path).get("file:key")
+    assert "chmod 600" in raised.value.next_step
+    assert CANARY not in "".join(traceback.format_exception(raised.value))
+
+
+def test_a_public_key_may_be_read_by_anybody(tmp_path: Path) -> None:
+    """Keys to which files are encrypted are given by reference too, and are no secret."""
+    (tmp_path / "key").write_bytes(b"-----BEGIN PGP PUBLIC KEY BLOCK-----")
+    (tmp_path / "key").chmod(0o644)
+    assert ReferencedSecrets(tmp_path).get("file:key").startswith(b"-----BEGIN PGP PUBLIC")

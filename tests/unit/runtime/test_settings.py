@@ -47,6 +47,11 @@ host_keys = ["ssh-ed25519 AAAA"]
 WHOLE = SOURCE + ACQUIRER + '[[curation.route]]\nacquirer = "northbank"\n'
 
 
+def after_rename(name: str) -> str:
+    table = f'after_rename = {{ write = "marker", name = "{name}" }}'
+    return WHOLE.replace("sequence =", f"{table}\nsequence =")
+
+
 def wrong(text: str) -> WrongConfiguration:
     with pytest.raises(WrongConfiguration) as caught:
         decode(text.encode(), "tieout.toml")
@@ -143,6 +148,10 @@ def test_a_wrong_value_is_named_with_what_was_found_and_what_is_allowed(text: st
             "{sequence:06d}",
         ),
         (WHOLE.replace("sequence =", 'file_name = "a/b"\nsequence ='), "acquirer[0].file_name", "a/b", "letters"),
+        (after_rename("done"), "acquirer[0].after_rename.name", "done", "{name} once"),
+        (after_rename("{name}"), "acquirer[0].after_rename.name", "'{name}'", "{name} once"),
+        (after_rename("../{name}"), "acquirer[0].after_rename.name", "../", "letters"),
+        (after_rename("{name}." + "x" * 60), "acquirer[0].after_rename.name", "xxx", "at most 60"),
         (
             WHOLE.replace("sequence =", 'file_name = "{acquirer.x}"\nsequence ='),
             "acquirer[0].file_name",
@@ -286,3 +295,39 @@ def test_a_configuration_may_live_in_s3(moto_endpoint: str, monkeypatch: pytest.
     for path in ("s3://conf/settings/other.toml", "s3://conf/", "s3://conf", "s3://"):
         with pytest.raises(WrongConfiguration, match=r"cannot be read|allowed are"):
             load(path)
+
+
+def test_a_deployment_says_what_the_file_cannot_know(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TIEOUT_OVERRIDES is merged over the file, tables into tables, and the hash that files name covers both."""
+    path = tmp_path / "tieout.toml"
+    path.write_text(WHOLE + '[stores]\nroot = "file:here"\n[stores.by_store]\nraw = "file:raw"\nopen = "file:open"\n')
+    alone = load(str(path))
+    monkeypatch.setenv(
+        "TIEOUT_OVERRIDES", '{"stores": {"by_store": {"raw": "s3://raw-bucket"}}, "queue": {"url": "sqs:"}}'
+    )
+    found = load(str(path))
+    assert found.configuration.stores.root == "file:here"
+    assert found.configuration.stores.by_store == {"raw": "s3://raw-bucket", "open": "file:open"}
+    assert (found.configuration.queue.url, found.configuration.queue.prefix) == ("sqs:", "tieout-")
+    assert found.config_hash != alone.config_hash
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "[" * 100_000, "1"])
+def test_overrides_that_are_no_object_stop_the_start(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is not a JSON object is refused by the variable's name, and nothing of it is repeated."""
+    path = tmp_path / "tieout.toml"
+    path.write_text(WHOLE)
+    monkeypatch.setenv("TIEOUT_OVERRIDES", text)
+    with pytest.raises(WrongConfiguration, match="TIEOUT_OVERRIDES: not a JSON object"):
+        load(str(path))
+
+
+def test_a_wrong_override_is_named_like_a_wrong_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message gives the key's path and says that the variable took part."""
+    path = tmp_path / "tieout.toml"
+    path.write_text(WHOLE)
+    monkeypatch.setenv("TIEOUT_OVERRIDES", '{"ledger": {"iam": true}}')
+    with pytest.raises(WrongConfiguration, match=r"with TIEOUT_OVERRIDES: ledger\.iam"):
+        load(str(path))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,8 @@ import pytest
 from payments import keys
 from payments.config import Stores
 from payments.errors import SetAside, WrongConfiguration
+from payments.redeliveries import redelivery_key
+from runtime.anchors import key_at
 from runtime.store import STORES, DividedStore, open_store, store_at
 from runtime.store_file import FileStore
 from runtime.store_s3 import S3Store
@@ -28,6 +30,7 @@ def test_every_key_begins_with_a_known_store() -> None:
     ]
     made += [keys.file_manifest_key("acme", day, "f"), keys.outbound_key("acme", day, "f", "n")]
     made += [keys.result_key("acme", day, "h", "n"), keys.reported_key("acme", day, "h")]
+    made += [redelivery_key("acme", "f", "h"), key_at(datetime(2026, 3, 2, tzinfo=UTC))]
     made += [keys.matched_key("acme", day, "f", "e"), keys.open_key("acme", day, "f", "e")]
     assert {key.partition("/")[0] for key in made} == set(STORES)
 

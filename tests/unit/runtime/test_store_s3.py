@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -205,3 +209,81 @@ def test_credentials_come_from_a_profile_when_the_environment_has_none(
     monkeypatch.setenv("AWS_PROFILE", "nobody")
     with pytest.raises(WrongConfiguration, match="no AWS credentials"):
         S3Store(bucket, "", moto_endpoint).put("raw/x", b"x")
+
+
+class Guarded(BaseHTTPRequestHandler):
+    """S3 as a role meets it that may list and read one prefix: what is not there is forbidden, not missing."""
+
+    listed: ClassVar[dict[str, str]] = {}
+    checksums: ClassVar[list[str | None]] = []
+
+    def do_PUT(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.checksums.append(self.headers["x-amz-checksum-sha256"])
+        self._answer(200, etag='"stored"')
+
+    def do_HEAD(self) -> None:
+        self._answer(403)
+
+    def do_GET(self) -> None:
+        query = parse_qs(urlsplit(self.path).query)
+        if "list-type" not in query:
+            self._answer(403, "<Error><Code>AccessDenied</Code></Error>")
+            return
+        [prefix] = query["prefix"]
+        if prefix not in self.listed:
+            self._answer(403, "<Error><Code>AccessDenied</Code></Error>")
+            return
+        self._answer(200, f"<ListBucketResult>{self.listed[prefix]}</ListBucketResult>")
+
+    def _answer(self, status: int, body: str = "", *, etag: str = "") -> None:
+        self.send_response(status)
+        if etag:
+            self.send_header("ETag", etag)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+    def log_message(self, *_arguments: object) -> None: ...
+
+
+@pytest.fixture
+def guarded() -> Iterator[S3Store]:
+    Guarded.listed = {
+        "raw/absent": "",
+        "raw/shorter": "<Contents><Key>raw/shorter-than-this</Key></Contents>",
+        "raw/hidden": "<Contents><Key>raw/hidden</Key></Contents>",
+    }
+    Guarded.checksums = []
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Guarded)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield S3Store("bucket", "", f"http://127.0.0.1:{server.server_port}")
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.mark.usefixtures("moto_endpoint")  # for the dummy credentials
+@pytest.mark.parametrize("key", ["raw/absent", "raw/shorter"])
+def test_forbidden_and_not_listed_is_missing(guarded: S3Store, key: str) -> None:
+    """A role with rights on one prefix is told 403 of a missing key: the listing, which it has, decides."""
+    assert not guarded.exists(key)
+    with pytest.raises(Unreadable):
+        guarded.get(key)
+
+
+@pytest.mark.usefixtures("moto_endpoint")
+@pytest.mark.parametrize("key", ["raw/hidden", "results/foreign"])
+def test_forbidden_is_never_taken_for_missing_without_a_listing(guarded: S3Store, key: str) -> None:
+    """What is listed but may not be read, and what may not even be listed, is an error and not an absent object."""
+    for act in (guarded.exists, guarded.get):
+        with pytest.raises(Unreachable, match="bucket"):
+            act(key)
+
+
+@pytest.mark.usefixtures("moto_endpoint")
+def test_every_put_says_a_checksum(guarded: S3Store) -> None:
+    """A bucket with object lock refuses a put without one."""
+    guarded.put("raw/x", b"body")
+    assert Guarded.checksums == [base64.b64encode(hashlib.sha256(b"body").digest()).decode()]

@@ -72,7 +72,7 @@ def act_as(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
 def test_the_way_to_a_server_is_tested(
     account: AsyncsshAccount, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`test` connects and lists inbox and outbox, changes nothing and exits 0."""
+    """`test` connects, lists inbox and outbox, says how a file would be delivered, changes nothing and exits 0."""
     config = configured(tmp_path, account)
     (account.root / "outbox/result").write_bytes(b"r")
     assert run(config, "test") == 0
@@ -81,7 +81,7 @@ def test_the_way_to_a_server_is_tested(
     assert "outbox   ok      outbox: 1 files" in shown
     assert run(config, "test", "--json") == 0
     found = said(capsys)
-    assert (found["ok"], [each["what"] for each in found["checked"]]) == (True, ["connect", "inbox", "outbox"])
+    assert (found["ok"], [each["what"] for each in found["checked"]]) == (True, ["connect", "inbox", "outbox", "plan"])
 
 
 def test_a_directory_that_is_missing_fails_the_test_but_not_the_others(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import sqlite3
 import subprocess
@@ -111,7 +112,9 @@ def test_a_file_that_does_not_leave_by_itself_is_told(
         tx.files.add(sample(OutboundFile, file_id="f1", name="n_1.csv", **(plain | fields)))
     status, out, _ = tieout("status", "--json")
     assert (status, json.loads(out)["stuck"]) == (1, [text])
-    assert f"STUCK: {text}" in tieout("status")[1]
+    screen = tieout("status")[1]
+    assert f"{'IN DOUBT' if fields['state'] == 'in_doubt' else 'STUCK'}: {text}" in screen
+    assert screen.startswith("IN DOUBT") == (fields["state"] == "in_doubt")
 
 
 def test_status_shows_runs_files_mismatches_and_the_verdict(world: World, tieout: Any) -> None:
@@ -182,6 +185,41 @@ def test_the_command_line_itself_is_light(pytestconfig: pytest.Config) -> None:
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, cwd=pytestconfig.rootpath, capture_output=True, text=True, timeout=60, check=True)
     assert {*HEAVY, "sqlalchemy", "msgspec"} & set(done.stdout.split()) == set()
+
+
+def test_the_version_is_said_without_a_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """`tieout --version` prints it and ends well."""
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert re.fullmatch(r"tieout \d+\.\d+\.\d+\n", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["mismatches", "--date", "2.3.2026"], "'2.3.2026' is no date; write it like 2026-03-02"),
+        (["mismatches", "--limit", "-1"], "'-1': write how many, or 0 for all"),
+        (["mismatches", "--limit", "ten"], "'ten': write how many, or 0 for all"),
+        (["acquirer", "north", "keys", "--from", "noon"], "'noon' is no time; write for instance 2026-05-01T00:00Z"),
+    ],
+)
+def test_a_wrong_value_is_answered_with_the_form_that_is_wanted(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit status 2, before anything is looked at; nobody has to guess."""
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["audit", "verify"], ["config", "check"], ["status"]])
+def test_help_says_how_the_configuration_is_found(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Also that of commands with an action."""
+    with pytest.raises(SystemExit):
+        main([*words, "--help"])
+    assert "--config CONFIG" in capsys.readouterr().out
 
 
 # mismatches, mismatch
@@ -277,12 +315,14 @@ def test_a_whole_audit_log_is_verified(world: World, tieout: Any) -> None:
     """An untouched log exits 0 with its number of records; a changed one exits 1 and names the record."""
     with world.ledger.begin() as tx:
         tx.audit.append("file:f1", "sealed", {})
-    assert tieout("audit", "verify")[:2] == (0, "1 records, every chain is whole.\n")
+    status, out, _ = tieout("audit", "verify")
+    assert (status, out.splitlines()[0]) == (0, "1 records, every chain is whole.")
     with world.ledger.engine.connect() as connection:
         connection.exec_driver_sql("UPDATE audit SET act = 'forged'")
     status, out, _ = tieout("audit", "verify", "--json")
     assert status == 1
-    assert json.loads(out) == {"records": 1, "faults": ["file:f1: record 1 was changed"], "whole": False}
+    found = json.loads(out)
+    assert (found["records"], found["faults"], found["whole"]) == (1, ["file:f1: record 1 was changed"], False)
     assert "file:f1: record 1 was changed" in tieout("audit", "verify")[1]
 
 

@@ -21,10 +21,22 @@ def written(folder: Path, *, ledger: str) -> str:
     text = re.sub(r"^\[ledger\]\n.*?\n\n", f"[ledger]\n{ledger}\n\n", example, flags=re.MULTILINE | re.DOTALL)
     assert ledger in text
     (folder / "keys").mkdir()
+    (folder / "keys" / "bank_ed25519").touch(mode=0o600)
     (folder / "keys" / "bank_ed25519").write_bytes(private_key())
     path = folder / "tieout.toml"
     path.write_text(text)
     return str(path)
+
+
+def test_a_key_that_others_may_open_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The check says it before anything starts, and how to mend it."""
+    monkeypatch.setenv("TIEOUT_CORE_PASSWORD", SECRET)
+    path = written(tmp_path, ledger='url = "sqlite:ledger.db"')
+    (tmp_path / "keys" / "bank_ed25519").chmod(0o644)
+    assert main(["config", "check", "--config", path]) == 2
+    assert "file:keys/bank_ed25519: a private key that others may open (mode 0644)" in capsys.readouterr().err
 
 
 def test_a_sound_configuration_is_said_to_be_sound(

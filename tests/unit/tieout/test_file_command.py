@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import runtime.actor
 from payments.acting import Actor
+from payments.records import ResultBooks
 from runtime.actor import operating_system_user
 from runtime.ledger.queue import LedgerQueue
 from tests.unit.transfer.assemble_world import HOST_KEY
@@ -64,6 +67,68 @@ def test_show_tells_everything_of_one_file(world: DeliverWorld, capsys: pytest.C
     assert [each["state"] for each in found["attempt_list"]] == ["done"]
 
 
+WAITING: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "in doubt": ({"state": "in_doubt", "note": "the answer was lost"}, ["not-received"]),
+    "above a limit": ({"held": "limit: 9 payments"}, ["release", "cancel"]),
+    "held by a person": ({"held": "held by zoe"}, ["release", "cancel"]),
+    "attempts used up": ({"held": "12 attempts failed, the last: no", "attempts": 12}, ["release", "cancel"]),
+    "settled elsewhere": ({"held": "settled: 1 of its payments"}, ["cancel"]),
+    "spoken of": ({"held": "the acquirer speaks of this file, though", "spoken": True}, ["nothing-there"]),
+    "held by a person and spoken of": ({"held": "held by zoe", "spoken": True}, ["nothing-there"]),
+    "not received and spoken of": ({"state": "not_received", "spoken": True}, ["nothing-there"]),
+    "not writable": ({"held": "cannot be written: too long"}, ["cancel"]),
+    "cancelled": ({"state": "cancelled"}, ["redeliver"]),
+    "refused": ({"state": "refused"}, ["redeliver"]),
+    "not received": ({"state": "not_received"}, ["redeliver"]),
+    "late": ({"state": "delivered", "overdue": True}, ["not-received"]),
+    "reconciled": ({"state": "reconciled"}, []),
+    "taken back already": ({"state": "refused", "returned_in": 3}, []),
+}
+
+
+@pytest.mark.parametrize("name", WAITING)
+def test_what_waits_for_a_person_comes_with_a_command_that_works(
+    world: DeliverWorld, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Each line behind `next:` can be copied as it stands, and the state allows the act; without a need there is none."""
+    changes, verbs = WAITING[name]
+    known = {key: value for key, value in changes.items() if key != "spoken"}
+    act_as(monkeypatch, "anna")
+    file = world.file()
+    with world.ledger.begin() as tx:
+        if changes.get("spoken"):
+            tx.result_books.add(ResultBooks(file.acquirer, "ab" * 32, file.file_id))
+        tx.files.change(file, **known)
+    assert run(world, "show") == 0
+    lines = [each for each in capsys.readouterr().out.splitlines() if each.startswith("next: ")]
+    commands = [shlex.split(each)[2:] for each in lines]
+    assert [words[2] for words in commands] == verbs
+    for words in commands:
+        world.change(1, **{"state": "sealed", **known})  # as it was before the command in front of this one
+        assert main(words) == 0, words
+
+
+def test_a_proposal_says_what_the_second_person_gives(
+    world: DeliverWorld, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who proposed what, and the command by which a different person agrees to it; gone when it is done."""
+    file = world.file()
+    with world.ledger.begin() as tx:
+        tx.files.change(file, state="refused")
+    act_as(monkeypatch, "anna")
+    run(world, "redeliver")
+    capsys.readouterr()
+    run(world, "show")
+    said = capsys.readouterr().out
+    assert "anna proposed redeliver; it happens when a different person says the same:" in said
+    act_as(monkeypatch, "ben")
+    line = next(each for each in said.splitlines() if each.startswith("next: "))
+    assert main(shlex.split(line)[2:]) == 0
+    capsys.readouterr()
+    run(world, "show")
+    assert "next: " not in capsys.readouterr().out
+
+
 def test_acts_are_done_and_wake_who_goes_on(
     world: DeliverWorld, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -100,6 +165,22 @@ def test_a_second_person_finishes_what_the_first_proposed(
     assert run(world, "not-received") == 0
     assert world.states() == ["not_received"]
     assert woken(world) == {"deliver": 1}
+
+
+def test_nothing_there_takes_two_people_and_wakes_reconcile(
+    world: DeliverWorld, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second person finishes it, what was said is folded again, and `show` then leads to redeliver."""
+    file = world.file()
+    with world.ledger.begin() as tx:
+        tx.result_books.add(ResultBooks("north", "ab" * 32, file.file_id))
+    for name in ("anna", "ben"):
+        act_as(monkeypatch, name)
+        assert run(world, "nothing-there") == 0
+    assert (world.states(), LedgerQueue(world.engine).depth("reconcile")[0]) == (["not_received"], 1)
+    capsys.readouterr()
+    run(world, "show")
+    assert f"file {world.file().name} redeliver" in capsys.readouterr().out
 
 
 def test_a_refused_act_exits_2_with_the_next_step(world: DeliverWorld, capsys: pytest.CaptureFixture[str]) -> None:

@@ -33,7 +33,7 @@ from runtime.ledger.migrate import upgrade
 from runtime.store_file import FileStore
 from transfer.acts import ActPorts, cancel, redeliver
 from transfer.assemble import AssemblePorts, assemble
-from transfer.assembly_inputs import RETURN_ASKED
+from transfer.gone_back import RETURN_ASKED
 
 START = datetime(2026, 3, 2, 6, tzinfo=UTC)
 TODAY = START.date()
@@ -273,7 +273,7 @@ class AssembleWorld:
         """Every object of the store and every row of every table that tells what was done."""
         objects = {key: self.store.get(key) for key in self.store.keys("")}
         with closing(sqlite3.connect(self.folder / "ledger.db")) as database:
-            tables = ("runs", "chunks", "assemblies", "files", "sequences", "mismatches", "audit")
+            tables = ("runs", "chunks", "assemblies", "files", "sequences", "mismatches", "redeliveries", "audit")
             rows = {name: sorted(database.execute(f"SELECT * FROM {name}").fetchall(), key=repr) for name in tables}
         return objects, rows
 

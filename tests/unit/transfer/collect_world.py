@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from payments.config import Results
+from payments.config_results import Results
 from payments.errors import DeliveryFailed
 from payments.keys import day_chain
 from payments.ports import RemoteFile
@@ -55,7 +55,7 @@ class OutboxSession:
         found = self.outbox.files.get(name)
         return None if found is None else RemoteFile(name, len(found[0]), found[1])
 
-    def download(self, path: str, local: Path) -> None:
+    def download(self, path: str, local: Path, *, bytes_max: int) -> None:
         name = path.removeprefix("outbox/")
         self.outbox.downloads.append(name)
         self.outbox.hook(name, "before")
@@ -63,6 +63,8 @@ class OutboxSession:
             raise self.outbox.errors.pop(name)
         if name not in self.outbox.files:
             raise DeliveryFailed(f"{name} is not there")
+        if len(self.outbox.files[name][0]) > bytes_max:
+            raise DeliveryFailed(f"{name} is larger than {bytes_max} bytes")
         local.write_bytes(self.outbox.files[name][0])
         if self.outbox.read_once:
             del self.outbox.files[name]

@@ -113,8 +113,8 @@ class Session:
             if path.startswith(f"{directory}/") and (each := self._seen(path))
         ]
 
-    def download(self, path: str, local: Path) -> None:
-        self._act("download", lambda: local.write_bytes(self.server.files[path]))
+    def download(self, path: str, local: Path, *, bytes_max: int = 2**63 - 1) -> None:
+        self._act("download", lambda: local.write_bytes(self.server.files[path][:bytes_max]))
 
     @property
     def host_key(self) -> str:

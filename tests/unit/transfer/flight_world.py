@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from payments.errors import Unreachable
-from payments.ports import RemoteDrop
+from payments.errors import TargetExists, TieoutError, Unreachable
+from payments.ports import RemoteDrop, RemoteFile
 from tests.unit.transfer.deliver_world import DeliverWorld, Server, Session
 from tests.unit.transfer.mortal import Fate, Killed, MortalLedger
 from transfer.deliver import deliver
@@ -51,6 +52,17 @@ class Sky(Session):
             ended = Ended(ticket, error=error)
         self.fate.point()
         return ended
+
+    def free(self, target: str) -> None:
+        if self.stat(target) is not None:
+            raise TargetExists(f"{target} exists")
+
+    def place(self, temporary: str, target: str) -> RemoteFile | None:
+        self.rename(temporary, target)
+        self.fate.point()
+        with contextlib.suppress(TieoutError):  # as on a real session: the rename was confirmed
+            return self.stat(target)
+        return None
 
     def _quietly(self, act: Act) -> None:
         try:

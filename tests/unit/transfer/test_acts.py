@@ -15,10 +15,17 @@ from payments.states import FILE_TRANSITIONS, FileState
 from runtime.ledger.audit import audit_records
 from tests.unit.transfer.assemble_world import START, TODAY
 from tests.unit.transfer.deliver_world import DeliverWorld
-from transfer.acts import ALLOWED, ActPorts, cancel, find_file, hold, not_received, redeliver, release
+from transfer.acts import ALLOWED, ActPorts, cancel, find_file, hold, not_received, nothing_there, redeliver, release
 
 ANNA, BEN, NOBODY = Actor("anna", verified=True), Actor("ben", verified=True), Actor("someone", verified=False)
-VERBS = {"hold": hold, "release": release, "cancel": cancel, "redeliver": redeliver, "not_received": not_received}
+VERBS = {
+    "hold": hold,
+    "release": release,
+    "cancel": cancel,
+    "redeliver": redeliver,
+    "not_received": not_received,
+    "nothing_there": nothing_there,
+}
 
 
 @pytest.fixture
@@ -46,6 +53,9 @@ def test_an_act_is_refused_in_every_state_but_its_own(world: DeliverWorld, verb:
     """No act is possible outside its states; the refusal names file, state and a next step, and leaves no trace."""
     world.change(1, state=str(state), held="limit: x" if verb == "release" else "")
     before = world.file()
+    if verb == "nothing_there":
+        with world.ledger.begin() as tx:
+            tx.result_books.add(ResultBooks(before.acquirer, "ab" * 32, before.file_id))
     if state in ALLOWED[verb]:
         VERBS[verb](ports(world), before.name, ANNA)
         assert decisions(world)

@@ -17,7 +17,7 @@ from payments.states import CLOSED_FILE_STATES, FileState
 from runtime.ledger.audit import audit_records, faults
 from tests.unit.transfer.assemble_world import TODAY, AssembleWorld, Pay, acquirer, refuse, take_back
 from transfer import fold
-from transfer.assembly_inputs import is_pending
+from transfer.assembly_due import is_pending
 
 
 def pending(world: AssembleWorld) -> bool:

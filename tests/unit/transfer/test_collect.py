@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import payments.leasing
-from payments.config import Results
+from payments.config_results import Results
 from payments.errors import Busy, DeliveryFailed, Unreachable
 from tests.unit.transfer.assemble_world import TODAY, acquirer
 from tests.unit.transfer.collect_world import CollectWorld

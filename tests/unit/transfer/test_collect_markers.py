@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from payments.config import Results
+from payments.config_results import Results
 from payments.errors import DeliveryFailed, TargetExists, Unreachable
 from payments.ports import RemoteFile
 from tests.unit.transfer.assemble_world import acquirer

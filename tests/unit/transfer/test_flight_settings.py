@@ -28,13 +28,15 @@ def sftp(**changes: Any) -> Sftp:
         ("", True),
         ("http://proxy.example:3128", True),
         ("http://[::1]:80/", True),
-        ("socks5://h:1", False),
+        ("socks5://h:1", True),
+        ("socks5://u:canary@h:1", False),
+        ("socks4://h:1", False),
         ("http://u:canary@h:1", False),
         ("http://h", False),
     ],
 )
 def test_a_proxy_is_checked_and_never_shown(proxy: str, right: bool) -> None:
-    """Only http://host:port is right, and what is wrong is not quoted, for it may hold a password."""
+    """Only http://host:port and socks5://host:port are right, and what is wrong is not quoted, for it may hold a password."""
     found = contradictions(Configuration(acquirer=[acquirer(sftp=sftp(proxy=proxy))]))
     assert (not found) == right
     assert "canary" not in str(found)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from local.schedule import new_alarms
 from payments.books import Total
 from payments.records import Attempt, Chunk, OutboundFile, Run
 from payments.states import FileState
+from runtime.schedule import new_alarms
 from tests.unit.transfer.assemble_world import SOURCE, TODAY, Pay, acquirer
 from tests.unit.transfer.windows_world import WindowsWorld, at, section, window
 from tieout.acquirer_next import report

@@ -78,7 +78,7 @@ def test_the_pause_grows_and_has_an_end(server: Server) -> None:
 def test_while_it_lasts_the_server_is_not_asked_and_the_reason_is_said(server: Server) -> None:
     """The message names the acquirer, when it was refused, and how to end the pause."""
     server.try_it()
-    with pytest.raises(LoginRefused, match=r"north: its server refused our log-in at 2026-03-02 06:00:00") as caught:
+    with pytest.raises(LoginRefused, match=r"north: its server did not let us in at 2026-03-02 06:00:00") as caught:
         server.way().__enter__()
     assert "tieout acquirer north test" in caught.value.next_step
     assert server.asked == 1

@@ -22,6 +22,7 @@ from payments.states import FileState
 from reconciliation.certificate import Certificate
 from reconciliation.facts import file_facts
 from reconciliation.prove_file import prove_file
+from reconciliation.prove_wrapped import OwnKeys
 from tests.unit.transfer.assemble_world import CONFIG_HASH, AssembleWorld, Pay, acquirer
 from transfer.assemble import AssemblePorts, assemble
 from transfer.pgp import encrypt, expiring, keys_of
@@ -209,6 +210,22 @@ def test_an_encrypted_file_is_sealed_and_proved_by_its_hash(ring: KeyRing, tmp_p
     manifest = json.loads(world.store.get(file_manifest_key(file.acquirer, file.business_date, file.file_id)))
     assert manifest["sha256"] is None
     assert len(manifest["encoding"]["pgp"]) == 2
+
+
+def test_a_file_that_we_can_open_too_is_counted_again(ring: KeyRing, tmp_path: Path) -> None:
+    """Encrypted to a key of ours as well, its payments are counted from its bytes; with another key the proof says that it did not."""
+    pgp = Pgp(recipients=["env:bank", "env:ours"])
+    world = AssembleWorld(tmp_path / "w", acquirer(encode=Encode(compression="gzip", pgp=pgp)))
+    world.run(*(Pay(f"p{n}") for n in range(5)))
+    (file,) = sealed(world, ring)
+    with world.ledger.look() as tx:
+        facts = file_facts(tx, file)
+    for reference, counted in (("env:ours-secret", 5), ("env:twin-secret", None), ("env:nobody", None)):
+        certificate = Certificate(file.name)
+        prove_file(certificate, world.store, facts, OwnKeys([reference], "env:ours-phrase", ring))
+        checks = {check.what: check.found for check in certificate.checks}
+        assert (certificate.failed, checks.get("payments counted again")) == ([], counted)
+        assert ("payments in its encrypted content" in checks) == (counted is None)
 
 
 class DiesAfter:

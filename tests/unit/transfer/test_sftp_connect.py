@@ -23,8 +23,9 @@ from payments.config import Sftp
 from payments.errors import BooksOff, DeliveryFailed, HostKeyRefused, LoginRefused, Unreachable, WrongConfiguration
 from tests.servers import sftp_account
 from transfer.sftp import connect
-from transfer.sftp_connect import fingerprint, pinned_key, private_key
 from transfer.sftp_errors import shown, translate, translated
+from transfer.sftp_login import private_key
+from transfer.sftp_pins import fingerprint, pinned_key
 from transfer.sftp_watchdog import Watchdog
 from transfer.sftp_wire import Code, ProtocolViolated, Refused
 

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from local.schedule import due_wakes, next_due
 from payments.config import AcquirerSection
 from payments.config_windows import Window
 from payments.errors import Unreachable
 from payments.records import OutboundFile
+from runtime.schedule import due_wakes, next_due
 from tests.unit.transfer.assemble_world import AssembleWorld, Pay, acquirer
 from tests.unit.transfer.deliver_world import Fault, Server
 from transfer.deliver import DeliverPorts, deliver

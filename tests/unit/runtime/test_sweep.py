@@ -10,15 +10,16 @@ from typing import Any
 import pytest
 
 from functions.topology import TOPOLOGY
-from local import sweep as sweep_module
-from local.router import route
-from local.sweep import sweep
+from payments.contacts import Contact, of_source
 from payments.keys import ChunkKey, complete_key, reported_key
 from payments.records import Chunk, ResultFile, Run
+from runtime import sweep as sweep_module
 from runtime.notices import key_of
+from runtime.sweep import sweep
+from runtime.tell import tell
 from runtime.wakes import subject_of, wake
 from runtime.wiring import World
-from tests.contract.ledger_world import sample
+from tests.contract.ledger_world import StandingClock, sample
 from tests.unit.local.small_world import world as small_world
 
 DAY = date(2026, 3, 2)
@@ -95,34 +96,34 @@ RAW = [ChunkKey("legacy", DAY, 1, ordinal).raw for ordinal in range(4)]
 def test_exactly_what_is_missing_is_sent_again(world: World, records: list[Any], sent: dict[str, list[str]]) -> None:
     """For every state that a stage should have left behind by now, one message to that stage; for all others none."""
     add(world, *records)
-    assert sweep(world) == sum(map(len, sent.values()))
+    assert sweep(world, TOPOLOGY) == sum(map(len, sent.values()))
     assert waiting(world) == sent
 
 
 def test_a_queue_that_has_work_is_left_alone(world: World) -> None:
     """While messages wait or are in flight nothing more is sent there; the other queues are swept all the same."""
     add(world, run(1, "closed"), chunk(1, 0, "stored"), chunk(1, 1, "stored"), result("collected"))
-    route(world, RAW[0])
+    tell(world, TOPOLOGY, RAW[0])
     [held] = world.queue.receive("curate", limit=1, visibility=LONG)
-    assert sweep(world) == 1
+    assert sweep(world, TOPOLOGY) == 1
     world.queue.delete("curate", held.receipt)
     assert waiting(world) == {"read": [result("collected").key]}
-    assert sweep(world) == 3
+    assert sweep(world, TOPOLOGY) == 3
 
 
 def test_an_extraction_under_way_is_not_started_twice(world: World) -> None:
     """A source whose wake-up waits already gets no second one."""
     add(world, run(1, "open"))
     world.queue.send("extract", wake("legacy"))
-    assert sweep(world) == 0
+    assert sweep(world, TOPOLOGY) == 0
 
 
 def test_a_sweep_sends_a_bounded_number_and_the_next_goes_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """More than the limit waits for the next sweep, and keys of busy queues do not use the limit up."""
     monkeypatch.setattr(sweep_module, "LIMIT", 2)
     add(world, run(1, "closed"), *[chunk(1, ordinal, "stored") for ordinal in range(4)], result("collected"))
-    assert sweep(world) == 2
-    assert sweep(world) == 1  # curate is busy now: the result file has its turn
+    assert sweep(world, TOPOLOGY) == 2
+    assert sweep(world, TOPOLOGY) == 1  # curate is busy now: the result file has its turn
     assert waiting(world) == {"curate": RAW[:2], "read": [result("collected").key]}
 
 
@@ -133,3 +134,18 @@ def test_a_put_starts_what_the_topology_says(world: World) -> None:
     world.store.put(complete_key("legacy", DAY, 1), b"{}")
     world.store.put("index/00000001.parquet", b"nobody waits for this")
     assert waiting(world) == {"curate": [RAW[0], RAW[0]], "assemble": [complete_key("legacy", DAY, 1)]}
+
+
+def test_an_open_run_of_a_source_that_fails_waits_for_its_next_try(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A database that does not answer is not asked every minute by the sweep, beside its own ever longer pauses."""
+    add(world, run(1, "open"))
+    now = world.clock.now()
+    with world.ledger.begin() as tx:
+        tx.contacts.add(Contact(of_source("legacy"), now, failing_since=now, failures=3))
+    sweep(world, TOPOLOGY)
+    assert waiting(world) == {}
+    monkeypatch.setattr(world, "clock", StandingClock(now + timedelta(seconds=240)))
+    sweep(world, TOPOLOGY)
+    assert waiting(world) == {"extract": ["legacy"]}

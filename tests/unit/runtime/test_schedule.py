@@ -11,7 +11,6 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from local.schedule import Wake, begin_schedules, due_wakes, next_due
 from payments.books import Total
 from payments.config import Configuration
 from payments.firings import mark_fired
@@ -19,6 +18,7 @@ from payments.records import Assembly, OutboundFile, ResultFile
 from runtime.ledger.engine import open_engine
 from runtime.ledger.ledger import SqlLedger
 from runtime.ledger.migrate import upgrade
+from runtime.schedule import Wake, begin_schedules, due_wakes, next_due
 from tests.contract.ledger_world import StandingClock, sample
 from tests.unit.local.small_world import acquirer, configuration, source
 
@@ -258,3 +258,9 @@ def test_results_that_were_read_are_due_for_their_acquirer(ledger: SqlLedger) ->
         tx.results.add(sample(ResultFile, acquirer="giro", state="read", reconciled=False))
         tx.results.add(sample(ResultFile, acquirer="northbank", state="read", reconciled=True))
     assert due_by_ledger(ledger, config, NOON) == [("reconcile", "giro")]
+
+
+def test_a_scheduler_outside_starts_extractions_alone(ledger: SqlLedger) -> None:
+    """With `extract_by = "scheduler"` no source is due here: each extraction has one starter."""
+    config = configuration('[service]\nextract_by = "scheduler"\n', source(schedule='at = ["06:00"]'))
+    assert firings(ledger, config, at("2026-03-02T00:00"), at("2026-03-04T00:00")) == []

@@ -9,14 +9,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from local.schedule import Wake, due_wakes, next_due
 from payments.books import Total
-from payments.config import Configuration, Results
+from payments.config import Configuration
+from payments.config_results import Results
 from payments.firings import mark_fired
 from payments.records import OutboundFile, Sighting
 from runtime.ledger.engine import open_engine
 from runtime.ledger.ledger import SqlLedger
 from runtime.ledger.migrate import upgrade
+from runtime.schedule import Wake, due_wakes, next_due
 from tests.contract.ledger_world import StandingClock, sample
 from tests.unit.local.small_world import acquirer, configuration
 

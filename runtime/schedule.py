@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from payments.config import AcquirerSection, Configuration, SourceSection
+from payments.config import AcquirerSection, Configuration
 from payments.expected_results import due_times
 from payments.firings import last_fired, mark_fired
 from payments.ports import Transaction
 from payments.records import Firing
+from payments.schedules import firing_of_outbox, firing_of_source, outbox_due, source_due
 from payments.states import FileState
-from reconciliation.reconcile import overdue_files
-from transfer.assembly_inputs import is_pending
+from reconciliation.due import overdue_files
+from transfer.assembly_due import is_pending
+from transfer.companions import owed
 from transfer.deliver import due_files
 from transfer.forecast import alarms
 from transfer.windows import next_times
@@ -60,7 +62,7 @@ def next_due(tx: Transaction, configuration: Configuration, now: datetime) -> da
 def begin_schedules(tx: Transaction, configuration: Configuration, now: datetime) -> None:
     """Remember when each source's schedule was first looked at: only times behind that are due."""
     for source in configuration.source:
-        name = f"extract:{source.name}"
+        name = firing_of_source(source.name)
         if source.schedule.at and last_fired(tx, name) is None:
             tx.firings.add(Firing(name, now - timedelta(microseconds=1)))
 
@@ -75,39 +77,13 @@ def new_alarms(tx: Transaction, configuration: Configuration, now: datetime) -> 
 
 def scheduled(tx: Transaction, configuration: Configuration, now: datetime) -> Iterator[tuple[str, str, str, datetime]]:
     """(name, queue, subject, when it is due) of every schedule."""
-    for source in configuration.source:
-        name = f"extract:{source.name}"
-        at = _source_time(source, last_fired(tx, name), now)
+    ours = configuration.source if configuration.service.extract_by == "service" else []
+    for source in ours:
+        at = source_due(tx, source, now)
         if at is not None:
-            yield name, "extract", source.name, at
+            yield firing_of_source(source.name), "extract", source.name, at
     for acquirer in configuration.acquirer:
-        name = f"collect:{acquirer.name}"
-        fired = last_fired(tx, name)
-        every = timedelta(seconds=acquirer.results.collect_every_s)
-        yield name, "collect", acquirer.name, now if fired is None else fired + every
-
-
-def _source_time(source: SourceSection, fired: datetime | None, now: datetime) -> datetime | None:
-    """When a source is read next. Times that passed while nobody ran count once."""
-    if source.schedule.every_s:
-        return now if fired is None else fired + timedelta(seconds=source.schedule.every_s)
-    if not source.schedule.at:
-        return None
-    if fired is None:
-        # Nobody began this schedule: times of today that have passed before the service existed are not made up for.
-        fired = now - timedelta(microseconds=1)
-    return min(_next_time_of_day(text, source.zone, fired) for text in source.schedule.at)
-
-
-def _next_time_of_day(text: str, zone: str, after: datetime) -> datetime:
-    """The first instant behind `after` at which clocks in the zone show this time; a skipped time counts when it is over."""
-    clock = time.fromisoformat(text)
-    day = after.astimezone(ZoneInfo(zone)).date()
-    for ahead in range(3):
-        found = datetime.combine(day + timedelta(days=ahead), clock, ZoneInfo(zone)).astimezone(UTC)
-        if found > after:
-            return found
-    raise AssertionError("a time of day comes within two days")
+        yield firing_of_outbox(acquirer.name), "collect", acquirer.name, outbox_due(tx, acquirer, now)
 
 
 def _ledger_times(tx: Transaction, acquirer: AcquirerSection) -> list[datetime]:
@@ -125,6 +101,7 @@ def _ledger_times(tx: Transaction, acquirer: AcquirerSection) -> list[datetime]:
         ),
     )
     tries = [file.next_attempt_at for file in files if file.next_attempt_at is not None and not file.held]
+    tries += [each.next_attempt_at for _, each in owed(tx, acquirer.name) if each.next_attempt_at is not None]
     return tries + [file.results_due_at for file in files if file.results_due_at is not None and file.awaiting.count]
 
 

@@ -1,0 +1,117 @@
+"""Starts ministack, an emulator of AWS, on a free port of 127.0.0.1 from an environment of its own, and ends all it started.
+
+It deploys CloudFormation templates and runs Python functions from their zips and layers, each in a process of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.servers.process import free_port, running, until
+
+PROGRAM = Path(__file__).parents[2] / ".venv-ministack" / "bin" / "ministack"
+MISSING = "ministack is missing: make .venv-ministack/stamp (make test does it)"
+ACCOUNT, REGION = "111122223333", "eu-central-1"
+GONE_S_MAX = 20.0
+
+
+@dataclass(frozen=True)
+class Emulator:
+    """A running emulator: `log` is what it and its functions wrote, `pid` its process, the parent of its functions'."""
+
+    endpoint: str
+    log: Path
+    pid: int
+
+    def workers(self, function: str = "") -> dict[int, str]:
+        """Process id -> name of each function that lives; with `function` only those of this one."""
+        found = {pid: _function_of(pid) for pid in children_of(self.pid)}
+        return {pid: name for pid, name in found.items() if name and function in {"", name}}
+
+
+@contextlib.contextmanager
+def ministack() -> Iterator[Emulator]:
+    """An empty emulator. Raises FileNotFoundError without its environment, ServerFailed when it does not start."""
+    if not PROGRAM.exists():
+        raise FileNotFoundError(MISSING)
+    port = free_port()
+    endpoint = f"http://127.0.0.1:{port}"
+    directory = Path(tempfile.mkdtemp(prefix="tieout-ministack-"))
+    log = directory / "log"
+    environment = {
+        # Nothing of ours: functions get what is here, and their own variables.
+        "PATH": os.environ.get("PATH", os.defpath),
+        "HOME": str(directory),
+        "TMPDIR": str(directory),
+        "GATEWAY_PORT": str(port),
+        "BIND_HOST": "127.0.0.1",
+        "MINISTACK_HOST": "127.0.0.1",
+        "MINISTACK_REGION": REGION,
+        "MINISTACK_ACCOUNT_ID": ACCOUNT,
+        "S3_DATA_DIR": str(directory / "s3"),
+        "IOT_MTLS_ENABLED": "0",
+        "SFTP_ENABLED": "0",
+        "DOCKER_HOST": f"unix://{directory}/no-docker",
+    }
+    started: set[int] = set()
+    try:
+        with running([str(PROGRAM)], ready=lambda: _answers(endpoint), log=log, env=environment) as process:
+            try:
+                yield Emulator(endpoint, log, process.pid)
+            finally:
+                started = set(children_of(process.pid))
+    finally:
+        _end(started)
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def children_of(parent: int) -> list[int]:
+    """Process ids of the children of one process, of all its threads."""
+    found = []
+    for path in Path(f"/proc/{parent}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            found += [int(pid) for pid in path.read_text().split()]
+    return found
+
+
+def _function_of(pid: int) -> str:
+    """The name that a function's process has in its variables; empty for other processes and for those that are gone."""
+    with contextlib.suppress(OSError):
+        for each in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+            name, _, value = each.partition(b"=")
+            if name == b"AWS_LAMBDA_FUNCTION_NAME":
+                return value.decode()
+    return ""
+
+
+def _end(pids: set[int]) -> None:
+    """Functions end when the emulator, who speaks to them, is gone; those in the middle of their work are ended."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    until(lambda: not any(_lives(pid) for pid in pids), "the functions of the emulator to be gone", GONE_S_MAX)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+
+
+def _answers(endpoint: str) -> bool:
+    with contextlib.suppress(urllib.error.URLError, OSError, ValueError):
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(f"{endpoint}/_ministack/health", timeout=2) as answer:
+            return bool(json.load(answer)["services"])
+    return False
