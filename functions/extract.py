@@ -10,4 +10,4 @@ from runtime.wakes import subject_of
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Answer an SQS batch."""
-    return handle(event, lambda body: world().extract_source(subject_of(body)))
+    return handle(event, lambda body: world().extract_when_due(subject_of(body)))

@@ -1,0 +1,1 @@
+"""Builds the Lambda layers and the code bundle from locked wheels, without Docker: `make bundle`."""

@@ -1,0 +1,149 @@
+"""Drives a deployed chain from outside: extracts, moves the virtual clock, calls tick, and looks at queues, buckets and ledger."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from functions.topology import TOPOLOGY
+from local.acquirer.clock import time_of
+from local.virtual import VirtualClock
+from payments.books import TERMS, Total
+from reconciliation.statement import Statement, statement
+from runtime.ledger.clock import LedgerClock
+from runtime.wiring import World
+from tests.aws.assembly import Deployment
+from tests.servers.process import until
+
+PREFIX = "tieout-emulated-"
+READ_AT = "2026-03-02T05:30:00Z"
+STEP_S_MAX = 90.0
+COMMAND_S_MAX = 60
+LOG_LINES = 30
+DEAD = "-dead"
+
+
+class Chain:
+    """`folder` holds what sources and acquirer hold; `world` sees ledger, stores and queues as their owner does.
+
+    `variables` are those by which a command sees the same.
+    """
+
+    def __init__(self, deployment: Deployment, folder: Path, world: World, variables: dict[str, str]) -> None:
+        self.deployment = deployment
+        self.folder = folder
+        self.world = world
+        self.variables = variables
+        assert isinstance(world.clock, LedgerClock)
+        self.clock = VirtualClock(world.clock, folder / "clock", folder / "acquirer" / "clock")
+        self.clock.move(time_of(READ_AT))
+        self._lambda = deployment.client("lambda")
+        self._sqs = deployment.client("sqs")
+        self._s3 = deployment.client("s3")
+
+    # What the outside world does.
+
+    def command(self, *words: str, variables: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        """A command of the product as a process of its own, in the folder that the sources are in."""
+        return subprocess.run(
+            [sys.executable, "-m", "tieout", *words],
+            cwd=self.folder,
+            env={**os.environ, **(self.variables if variables is None else variables)},
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_S_MAX,
+            check=False,
+        )
+
+    def extract(self, source: str) -> dict[str, Any]:
+        """What the source's Fargate task does: its command, with its variables. What it printed."""
+        task = self.deployment.client("ecs").describe_task_definition(taskDefinition=f"{PREFIX}task-{source}")
+        [container] = task["taskDefinition"]["containerDefinitions"]
+        variables = {each["name"]: each["value"] for each in container["environment"]}
+        done = self.command(*container["command"], "--json", variables=variables)
+        assert done.returncode == 0, done.stderr
+        return dict(json.loads(done.stdout))
+
+    def later(self, by: timedelta = timedelta()) -> None:
+        """Move time on and let the acquirer do what is due there."""
+        tick = self.clock.move(self.clock.now() + by)
+        until(lambda: self.clock.answer(tick) is not None, "the acquirer's answer", 30)
+
+    def invoke(self, function: str) -> Any:
+        answer = self._lambda.invoke(FunctionName=PREFIX + function, Payload=b"{}")
+        said = json.loads(answer["Payload"].read())
+        assert "FunctionError" not in answer, said
+        return said
+
+    def send(self, stage: str, body: str) -> None:
+        """A message from anybody, straight into a stage's queue."""
+        self._sqs.send_message(QueueUrl=self._url(stage), MessageBody=body)
+
+    def hide_for(self, stage: str, seconds: int) -> None:
+        """Let what was received and not done come again sooner, as if the time until then had passed."""
+        self._sqs.set_queue_attributes(QueueUrl=self._url(stage), Attributes={"VisibilityTimeout": str(seconds)})
+
+    def forget(self, queue: str) -> None:
+        """Throw away what lies in a queue."""
+        self._sqs.purge_queue(QueueUrl=self._url(queue))
+
+    # What can be seen.
+
+    def waiting(self, stage: str) -> int:
+        """Messages of a queue that are not done: waiting, or in flight."""
+        return sum(self.world.queue.depth(stage))
+
+    def idle(self) -> bool:
+        return not any(self.waiting(stage.queue) for stage in TOPOLOGY)
+
+    def settle(self) -> None:
+        """Let the chain work until no message is left and tick finds nothing to do."""
+
+        def rests() -> bool:
+            self._end_leases_of_the_dead()
+            return self.idle() and self.invoke("tick") == {"woken": 0, "swept": 0} and self.idle()
+
+        try:
+            until(rests, "the chain to come to rest", STEP_S_MAX)
+        except TimeoutError as error:
+            waiting = {stage.name: self.world.queue.depth(stage.queue) for stage in TOPOLOGY}
+            log = self.deployment.emulator.log.read_text(errors="replace").splitlines()[-LOG_LINES:]
+            raise AssertionError("\n".join([f"{error}: {waiting}", *log])) from error
+
+    def statement(self) -> Statement:
+        with self.world.ledger.look() as tx:
+            return statement(tx)
+
+    def terms(self) -> dict[str, Total]:
+        said = self.statement()
+        return {term: said.terms[term] for term in TERMS}
+
+    def keys(self, prefix: str) -> list[str]:
+        return list(self.world.store.keys(prefix))
+
+    def created_at(self, prefix: str) -> dict[str, datetime]:
+        """Key -> when the emulator stored it."""
+        bucket = self.world.configuration.stores.by_store[prefix.partition("/")[0]].removeprefix("s3://")
+        found = self._s3.list_objects_v2(Bucket=bucket, Prefix=prefix)
+        return {each["Key"]: each["LastModified"] for each in found.get("Contents", [])}
+
+    def dead(self) -> dict[str, int]:
+        """Stage -> how many messages of it were given up."""
+        return {stage.name: count for stage in TOPOLOGY if (count := self.waiting(stage.queue + DEAD))}
+
+    def _end_leases_of_the_dead(self) -> None:
+        """As if the minutes had passed for which a killed function keeps others out."""
+        alive = self.deployment.emulator.workers()
+        with self.world.ledger.engine.connect() as connection:
+            holders = connection.exec_driver_sql("SELECT holder FROM leases WHERE expires_ms > 0").scalars().all()
+        for holder in holders:
+            if int(holder.rpartition(":")[2]) not in alive:
+                self.world.ledger.leases.release_held(holder)
+
+    def _url(self, stage: str) -> str:
+        return str(self._sqs.get_queue_url(QueueName=PREFIX + stage)["QueueUrl"])
