@@ -5,7 +5,7 @@ PY := .venv/bin/python
 ROOMS := payments formats extractors curation transfer reconciliation runtime dashboard functions local tieout cdk
 # The environment of cdk.json that is deployed.
 ENV ?= dev
-# Test processes; xdist gives each its own servers and folders.
+# Test processes; xdist gives each its own servers and folders. Tests of one group share what is dear to bring up: one process.
 JOBS ?= $(shell nproc)
 # The whole suite also measures branch coverage of the stages and of payments/, and fails below 90 %.
 COVERED := --cov --cov-report=term:skip-covered --cov-fail-under=90
@@ -18,7 +18,7 @@ run: .venv/run.stamp
 
 test: .venv/dev.stamp .venv-cdk/stamp .venv-ministack/stamp bundle-here
 	scripts/test-servers
-	$(PY) -m pytest -n $(JOBS) $(if $(ARGS),$(ARGS),$(COVERED))
+	$(PY) -m pytest -n $(JOBS) --dist loadgroup $(if $(ARGS),$(ARGS),$(COVERED))
 
 lint: .venv/dev.stamp
 	$(PY) -m ruff check .

@@ -14,6 +14,7 @@ import os
 import platform
 import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from datetime import UTC, datetime
 from multiprocessing import get_context
@@ -58,8 +59,8 @@ def main() -> int:
 
 def _apart(*arguments: object) -> dict[str, Any]:
     """In a process of its own: handlers keep their world for as long as their process lives."""
-    with get_context("spawn").Pool(1) as pool:
-        return pool.apply(_run, arguments)
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(_run, *arguments).result()
 
 
 def _run(payments: int, seed: int, idle: bool) -> dict[str, Any]:

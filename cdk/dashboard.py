@@ -19,13 +19,11 @@ from cdk.environment import Environment
 from cdk.front import Front
 from cdk.function import Function
 from cdk.function_alarms import BesideAlarms
-from cdk.grants import may_log_in, may_open, may_put, may_read, may_use_key
+from cdk.grants import may_log_in, may_open, may_read, may_use_key
 from cdk.ledger import Ledger, user_of
 from cdk.place import Place, Zone
 from cdk.sign_in import SignIn
 from functions.topology import BESIDE
-
-EXPORTS = ("exports",)
 
 
 class DashboardStack(Stack):
@@ -64,10 +62,9 @@ class DashboardStack(Stack):
         login_arn = self._login_arn(environment)
         made = Function(self, "Work", row=row, common=common, variables={"TIEOUT_SIGN_IN": f"aws-secret:{login_arn}"})
         may_log_in(made.role, ledger=ledger, user=user_of(row.name))
-        may_read(made.role, environment=environment, stores=(*row.reads, *EXPORTS))
-        may_put(made.role, environment=environment, stores=EXPORTS)
+        may_read(made.role, environment=environment, stores=row.reads)
         may_open(made.role, secrets=[f"{login_arn}-??????"])
-        may_use_key(made.role, key=key, services=("s3", "secretsmanager"))
+        may_use_key(made.role, key=key, services=("secretsmanager",))
         front = Front(self, "Front", environment=environment, function=made.function, firewall_arn=firewall_arn)
         sign_in = SignIn(self, "SignIn", environment=environment)
         self._tell_function(environment, sign_in, front, key)

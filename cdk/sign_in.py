@@ -9,10 +9,10 @@ from constructs import Construct
 from cdk.environment import Environment
 
 ROLES = {
-    "viewer": "Sees everything and changes nothing",
+    "viewer": "Sees the books, files and mismatches",
     "operator": "Holds, proposes, requeues",
     "approver": "Approves what others proposed",
-    "auditor": "Sees everything, and the audit log",
+    "auditor": "Sees everything, the audit trail too",
 }
 
 

@@ -16,7 +16,7 @@ BUCKETS: dict[str, tuple[str, ...]] = {
 """Bucket -> the stores in it. A key begins with the name of its store, whatever its bucket."""
 
 APART = frozenset({"exports"})
-"""Stores that the product's chain does not know: the dashboard writes them."""
+"""Stores that the product's chain does not know. Nobody writes exports yet (docs/roadmap.md)."""
 
 LOCKED = frozenset({"outbound", "results", "audit"})
 """Buckets with object lock: what was sent, what came back, and the anchors of the audit log."""

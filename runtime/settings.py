@@ -20,6 +20,8 @@ from runtime.contradictions import contradictions
 SIZE_MAX = 1_000_000
 OVERRIDES = "TIEOUT_OVERRIDES"
 """Where a deployment says what the file cannot know: names of buckets, the address of the ledger."""
+OWN_TABLES = frozenset({"ledger", "service"})
+"""Tables in which functions of one deployment differ, by user or task: they decide nothing about a payment."""
 KEY_HINT = "docs/settings.md describes every key."
 FIND_HINT = "Give --config FILE, set TIEOUT_CONFIG, or try the product with `tieout demo`."
 SECRET_KEYS = frozenset(
@@ -50,9 +52,15 @@ def load(given: str | None = None) -> Settings:
     overrides = os.environ.get(OVERRIDES, "")
     configuration = decode(text, path, overrides)
     base = Path.cwd() if path.startswith("s3://") else Path(path).resolve().parent
-    # What a deployment says over the file decides as much as the file: a hash that left it out would prove nothing.
-    said = text + overrides.encode() if overrides else text
-    return Settings(configuration, path, base, hashlib.sha256(said).hexdigest())
+    return Settings(configuration, path, base, hashlib.sha256(text + _shared(overrides)).hexdigest())
+
+
+def _shared(overrides: str) -> bytes:
+    """What a deployment says over the file decides as much as the file: a hash that left it out would prove nothing."""
+    if not overrides:
+        return b""
+    told = {key: value for key, value in _parsed(overrides).items() if key not in OWN_TABLES}
+    return json.dumps(told, sort_keys=True).encode()
 
 
 def _read(path: str) -> bytes:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from local.demo_files import READ_AT, START, runs_at
-from local.legacy import build
+from local.legacy import TABLE, build
 from local.prepare import prepare
 from tests.servers.ministack import ACCOUNT, REGION
 
@@ -37,12 +39,25 @@ def given_folder(folder: Path) -> Path:
             runs_at=runs_at(READ_AT[:1]),
             truth=folder / "truth" / f"{name}.jsonl",
         )
+        _refer_otherwise(folder, name)
     settings = folder / "acquirer" / "acquirer.json"
     told = json.loads(settings.read_text())
     told["partners"].append({**told["partners"][0], "name": "quiet", "shares": {}})
     settings.write_text(json.dumps(told))
     config.write_text(_configuration(config.read_text()))
     return config
+
+
+def _refer_otherwise(folder: Path, name: str) -> None:
+    """References of its own: every sample counts from one, and for one acquirer the same reference is the same payment."""
+    with closing(sqlite3.connect(folder / f"{name}.db")) as database, database:
+        database.execute(f"UPDATE {TABLE} SET ORDER_REF = replace(ORDER_REF, 'ORD-', ?)", (_prefix(name),))
+    truth = folder / "truth" / f"{name}.jsonl"
+    truth.write_text(truth.read_text("utf-8").replace('"ORD-', f'"{_prefix(name)}'), "utf-8")
+
+
+def _prefix(name: str) -> str:
+    return f"{name[:3].upper()}-"
 
 
 def settled(text: str) -> str:

@@ -25,6 +25,7 @@ from tests.servers.process import until
 
 KILLS_MAX = 10
 DIED = f"Lambda {PREFIX}curate failed processing SQS batch"
+FAILED = "(1 partial failures)"
 MARKER = "redeployed.txt"
 
 
@@ -77,21 +78,28 @@ def _kill_at_work(chain: Chain) -> int:
 
 @dataclass(frozen=True)
 class Measured:
-    """From the first raw object of a run to the last outbound file that it led to."""
+    """From the first raw object of a run to the last outbound file that it led to; how many messages had to come again."""
 
     extracted: dict[str, Any]
     seconds: float
     files: int
+    again: int
 
 
 def to_outbound(chain: Chain, source: str) -> Measured:
     """One run, warm and undisturbed, until its outbound files are there."""
-    before = set(chain.created_at("outbound/"))
+    before, failed = set(chain.created_at("outbound/")), _failed(chain)
     said = chain.extract(source)
     chain.settle()
     first = min(chain.created_at(f"raw/{source}/").values())
     created = {key: at for key, at in chain.created_at("outbound/").items() if key not in before}
-    return Measured(said["extracted"], (max(created.values()) - first).total_seconds(), len(created))
+    seconds = (max(created.values()) - first).total_seconds()
+    return Measured(said["extracted"], seconds, len(created), _failed(chain) - failed)
+
+
+def _failed(chain: Chain) -> int:
+    """How many messages the functions answered as failed."""
+    return chain.deployment.emulator.log.read_text(errors="replace").count(FAILED)
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ from tests.servers.process import until
 
 pytestmark = [pytest.mark.xdist_group("aws"), pytest.mark.slow, pytest.mark.timeout(600)]
 GARBAGE = "no notice at all"
-HIDDEN_S = 20
+HIDDEN_S = 10
 """How long a message that was not done stays hidden here; deployed it is minutes."""
 
 
@@ -138,6 +138,7 @@ def test_from_raw_to_outbound(chain: Chain, measured: Measured) -> None:
         f"{measured.files} outbound files"
     )
     assert measured.files == 2
+    assert measured.again == 0, "a message that fails comes again only after minutes"
     assert Total.from_json(measured.extracted).count >= PAYMENTS
 
 
@@ -165,6 +166,13 @@ def test_a_deployment_on_top_of_a_running_chain(chain: Chain, redeployed: Redepl
 def test_the_books_are_what_was_planted(ended: truth.Ran, check: Any) -> None:
     """Delivered by SFTP, answered, collected and reconciled, the books tie, and differ by what the acquirer planted."""
     check(ended)
+
+
+def test_one_configuration(chain: Chain, ended: truth.Ran) -> None:
+    """Every run and every file names the hash of the same configuration, whichever function made it."""
+    with chain.world.ledger.look() as tx:
+        named = {each.config_hash for each in (*tx.runs.find(), *tx.files.find())}
+    assert named == {chain.world.settings.config_hash}
 
 
 def test_nothing_is_given_up(chain: Chain, ended: truth.Ran) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from dashboard.begun import SESSION
 from functions.topology import stages_for
 from local.acquirer.clock import time_of
 from local.prepare import prepare
@@ -21,7 +22,9 @@ from runtime.notices import notice
 from runtime.wakes import wake
 from runtime.wiring import World
 from tests.bundle.bundle_world import ALLOWED, FUNCTIONS, ROOT, Ran, run_bare, unpacked
+from tests.servers.oidc_provider import ADDRESS, CLIENT, oidc_provider
 from tests.servers.process import until
+from tests.unit.functions.function_url import event
 
 pytestmark = pytest.mark.xdist_group("bundle")
 HERE = Path(__file__).parent
@@ -142,6 +145,20 @@ def test_the_page_is_whole(chain: Chain, path: str) -> None:
     ran = run_bare(chain.bundle, "dashboard", HERE / "bare_page.py", path, environment=chain.environment)
     assert (ran.answer["status"], ran.answer["bytes"] > 0) == (200, True)
     assert ran.heavy <= ALLOWED["dashboard"], ran.heavy - ALLOWED["dashboard"]
+
+
+def test_the_dashboard_shows_the_page_to_who_signed_in(chain: Chain) -> None:
+    """The function itself, called as CloudFront calls it, checks a session and shows the books, with its layers only."""
+    with oidc_provider() as provider:
+        told = json.dumps({"address": ADDRESS, "client": CLIENT, "issuer": provider.issuer})
+        environment = {**chain.environment, "TIEOUT_SIGN_IN": "env:SETTINGS", "SETTINGS": told}
+        for cookies, status in ((), 303), ((f"{SESSION}={provider.token()}",), 200):
+            request = json.dumps(event("/", cookies=cookies))
+            handler = FUNCTIONS["dashboard"].handler
+            program = HERE / "bare_handler.py"
+            ran = run_bare(chain.bundle, "dashboard", program, handler, request, environment=environment)
+            assert ran.answer["answer"]["statusCode"] == status, ran.log
+            assert ran.heavy <= ALLOWED["dashboard"], ran.heavy - ALLOWED["dashboard"]
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)

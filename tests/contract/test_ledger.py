@@ -33,7 +33,7 @@ from runtime.ledger.records import SqlRecords
 from runtime.ledger.schema import KEYS, TABLES
 from tests.contract.ledger_world import KINDS, NOON, StandingClock, clear, empty_database, opened, sample
 
-WRITERS, CHANGES = 4, 15
+WRITERS, CHANGES = 4, 8
 
 
 @pytest.fixture(scope="module", params=KINDS)

@@ -18,7 +18,9 @@ from runtime.ledger.engine import open_engine
 from runtime.ledger.ledger import SqlLedger
 from runtime.ledger.migrate import upgrade
 from runtime.ledger.users import make_users
+from runtime.wiring import World
 from tests.contract.ledger_world import StandingClock, empty_database, sample
+from tests.unit.dashboard import page_world as pw
 
 WRITER, READER = "tieout_test_writer", "tieout_test_reader"
 
@@ -69,6 +71,27 @@ def test_a_writer_can_do_everything_that_a_stage_does(owner: Engine) -> None:
         tx.audit.append("run:legacy:000001", "opened", {})
     assert ledger.leases.acquire("deliver:northbank", ttl=TTL) is not None
     ledger.engine.dispose()
+
+
+def world_of(owner: Engine, user: str | None, folder: Path) -> World:
+    url = make_url(owner.url).set(drivername="postgresql")
+    url = url if user is None else url.set(username=user)
+    _, _, acquirer = pw.CONFIGURATION.partition("[[acquirer]]")
+    path = folder / f"{user}.toml"
+    path.write_text(f'[ledger]\nurl = "{url.render_as_string(hide_password=False)}"\n[[acquirer]]{acquirer}')
+    return World.open(str(path))
+
+
+def test_a_reader_can_show_every_page(owner: Engine, tmp_path: Path) -> None:
+    """The page on AWS is a reader: there is no page for which that is too little."""
+    full, world = world_of(owner, None, tmp_path), world_of(owner, READER, tmp_path)
+    pw.fill(full)
+    app = pw.application(world)
+    paths = ("/", "/mismatches", f"/mismatches/{pw.MISMATCH.id}", f"/files/{pw.FILE.file_id}", "/runs/legacy/1")
+    statuses = {path: pw.get(app, path).status_code for path in (*paths, "/status.json", "/healthz")}
+    assert set(statuses.values()) == {200}, statuses
+    for each in (full, world):
+        each.ledger.engine.dispose()
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ PROGRAM = Path(__file__).parents[2] / ".venv-ministack" / "bin" / "ministack"
 MISSING = "ministack is missing: make .venv-ministack/stamp (make test does it)"
 ACCOUNT, REGION = "111122223333", "eu-central-1"
 GONE_S_MAX = 20.0
+MEMORY, MEMORY_BYTES_MIN = "/dev/shm", 16 << 30
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def ministack() -> Iterator[Emulator]:
         raise FileNotFoundError(MISSING)
     port = free_port()
     endpoint = f"http://127.0.0.1:{port}"
-    directory = Path(tempfile.mkdtemp(prefix="tieout-ministack-"))
+    directory = Path(tempfile.mkdtemp(prefix="tieout-ministack-", dir=_scratch()))
     log = directory / "log"
     environment = {
         # Nothing of ours: functions get what is here, and their own variables.
@@ -65,7 +66,14 @@ def ministack() -> Iterator[Emulator]:
     }
     started: set[int] = set()
     try:
-        with running([str(PROGRAM)], ready=lambda: _answers(endpoint), log=log, env=environment) as process:
+        # It has nothing to keep, and would wait for its functions.
+        with running(
+            [str(PROGRAM)],
+            ready=lambda: _answers(endpoint),
+            log=log,
+            env=environment,
+            stop_signal=signal.SIGKILL,
+        ) as process:
             try:
                 yield Emulator(endpoint, log, process.pid)
             finally:
@@ -73,6 +81,15 @@ def ministack() -> Iterator[Emulator]:
     finally:
         _end(started)
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def _scratch() -> str | None:
+    """Where functions unpack code and layers, thousands of files each: in memory where there is plenty, else where all do."""
+    with contextlib.suppress(OSError):
+        runs_programs = not os.statvfs(MEMORY).f_flag & os.ST_NOEXEC
+        if runs_programs and shutil.disk_usage(MEMORY).free >= MEMORY_BYTES_MIN:
+            return MEMORY
+    return None
 
 
 def children_of(parent: int) -> list[int]:

@@ -17,6 +17,7 @@ from joserfc.jwt import encode
 
 from dashboard.app import create_app
 from dashboard.begun import BEGUN, SESSION
+from dashboard.people import Person, seen_by, viewer
 from dashboard.tokens import TOKEN_MAX
 from tests.servers.oidc_provider import ADDRESS, CLIENT, LIFE_S, OidcProvider, oidc_provider, rsa_key
 from tests.unit.dashboard import page_world as pw
@@ -288,6 +289,14 @@ def test_one_persons_page_is_not_anothers(browser: Browser, provider: OidcProvid
             text = browser.get(FILE).text
             assert [each for each in tokens if each in text] == [email]
             assert ("Audit trail" in text) == (role == "auditor")
+
+
+def test_nobody_is_left_behind_by_a_request() -> None:
+    """During a request it is somebody's, and after it nobody's."""
+    person = Person("subject-1", "name", frozenset())
+    with seen_by(person):
+        assert viewer() == person
+    assert viewer() is None
 
 
 def test_signing_out_ends_the_session_here_and_there(provider: OidcProvider, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -310,6 +311,21 @@ def test_a_deployment_says_what_the_file_cannot_know(tmp_path: Path, monkeypatch
     assert found.configuration.stores.by_store == {"raw": "s3://raw-bucket", "open": "file:open"}
     assert (found.configuration.queue.url, found.configuration.queue.prefix) == ("sqs:", "tieout-")
     assert found.config_hash != alone.config_hash
+
+
+def test_functions_of_one_deployment_name_one_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each logs in as a user of its own, and says the same configuration of what it did; another bucket is another one."""
+    path = tmp_path / "tieout.toml"
+    path.write_text(WHOLE)
+    hashes = []
+    for user, bucket in (("curate", "raw"), ("assemble", "raw"), ("assemble", "other")):
+        told = {
+            "stores": {"by_store": {"raw": f"s3://{bucket}"}},
+            "ledger": {"url": f"postgresql://{user}@ledger.example.net/tieout"},
+        }
+        monkeypatch.setenv("TIEOUT_OVERRIDES", json.dumps(told))
+        hashes.append(load(str(path)).config_hash)
+    assert hashes[0] == hashes[1] != hashes[2]
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "[" * 100_000, "1"])
