@@ -94,7 +94,10 @@ def gpg_home(section: str) -> Iterator[Gpg]:
             gpg = Gpg(Path(folder), section)
             # Where its agent cannot start, every private key would look like one that is not there.
             if not any(_conf(folder, "--launch", "gpg-agent") for _ in range(LAUNCHES_MAX)):
-                raise Unreachable(f"{section}: gpg-agent does not start on this machine, or not in time")
+                raise Unreachable(
+                    f"{section}: gpg-agent does not start on this machine, or not in time",
+                    next_step="It is tried again. Its socket's path may have 107 bytes: if TMPDIR is a long one, set a shorter.",
+                )
             yield gpg
         finally:
             _conf(folder, "--kill", "all")

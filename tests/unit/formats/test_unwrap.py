@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import logging
 import os
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -236,21 +237,28 @@ def test_damaged_compression_is_unreadable(ring: PgpRing, tmp_path: Path, layer:
             opened(ring, settings(ring, unwrap=[layer]), data, folder)
 
 
+@pytest.fixture
+def homes() -> Iterator[Path]:
+    """A folder with a short path: gpg-agent's socket lies in a home under it, and its name may have 107 bytes."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        yield Path(folder)
+
+
 def test_nothing_is_logged_and_no_home_stays(
-    ring: PgpRing, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ring: PgpRing, tmp_path: Path, homes: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Opening a file leaves no key behind, clears what a killed process left a day ago, and says nothing of names."""
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", str(homes))
     for name, days in (("tieout-gpg-abandoned", 2), ("tieout-gpg-at-work", 0)):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "key").write_bytes(b"a private key")
+        (homes / name).mkdir()
+        (homes / name / "key").write_bytes(b"a private key")
         then = time.time() - days * 86_400
-        os.utime(tmp_path / name, (then, then))
+        os.utime(homes / name, (then, then))
     caplog.set_level(logging.DEBUG)
     for number, how in enumerate(("unsigned", "two messages")):
         folder = tmp_path / str(number)
         folder.mkdir()
         with pytest.raises(Unreadable):
             opened(ring, settings(ring), hostile(ring, how), folder)
-    assert list(tmp_path.glob("tieout-gpg-*")) == [tmp_path / "tieout-gpg-at-work"]
+    assert list(homes.glob("tieout-gpg-*")) == [homes / "tieout-gpg-at-work"]
     assert "example" not in caplog.text
