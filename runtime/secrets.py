@@ -9,7 +9,6 @@ import stat
 from pathlib import Path
 
 from payments.errors import WrongConfiguration
-from runtime.secrets_aws import fetch
 
 SECRET_BYTES_MAX = 64 << 10
 OTHERS = 0o077
@@ -59,6 +58,8 @@ class ReferencedSecrets:
             raise WrongConfiguration(f"secret {reference}: it is not text in UTF-8") from error
 
     def _from_aws(self, arn: str) -> bytes:
+        from runtime.secrets_aws import fetch  # it speaks HTTP: most commands have no use for that
+
         arn, _, field = arn.partition("#")
         if not ARN.fullmatch(arn):
             raise WrongConfiguration(f"secret aws-secret: what follows is not the ARN of a secret; {FORMS}")
