@@ -91,6 +91,6 @@ def failures_said() -> Iterator[None]:
         full = Unreachable("no space left on this machine", next_step="Free space: nothing was lost.")
         log.warning("%s: %s. %s", type(full).__name__, full, full.next_step)
         raise full from error
-    except Exception:
+    except Exception:  # said, and let through: nothing is silenced
         log.exception("a message failed for a reason that is not known here")
         raise

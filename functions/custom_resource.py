@@ -30,6 +30,7 @@ def answered(event: dict[str, Any], act: Callable[[dict[str, Any]], dict[str, st
         if event.get("RequestType") != "Delete":  # the ledger stays: it is the memory of what was paid
             answer["Data"] = act(event.get("ResourceProperties", {}))
     except Exception as error:
+        # Not silenced: CloudFormation is told FAILED and rolls back; without it, waiting for an answer, it would hang an hour.
         if not url:
             raise
         log.exception("the ledger could not be brought to this version")
@@ -44,6 +45,7 @@ def answered(event: dict[str, Any], act: Callable[[dict[str, Any]], dict[str, st
 
 
 def _tell(url: str, answer: dict[str, Any]) -> None:
+    # The emulator that the stacks are tested in answers on this machine, without TLS.
     if not url.startswith(("https://", "http://127.0.0.1:")):
         raise NotAllowed("CloudFormation is answered over https only")
     body = json.dumps(answer | {"PhysicalResourceId": "tieout-ledger"}).encode()

@@ -76,7 +76,7 @@ class XRay(BaseProvider):
         self._open.append(segment)
         try:
             yield segment
-        except Exception as error:
+        except Exception as error:  # noted in the trace, and let through
             segment.add_exception(error, [])
             raise
         finally:
@@ -85,6 +85,7 @@ class XRay(BaseProvider):
             _send(segment.document)
 
     def in_subsegment_async(self, name: str = "message", **more: Any) -> AbstractAsyncContextManager[Any]:
+        # The provider's contract names it; a handler that used it would be told at once.
         raise NotImplementedError("no handler of ours is asynchronous")
 
     def put_annotation(self, key: str, value: Any) -> None:

@@ -75,7 +75,7 @@ def noted(ledger: Ledger, clock: Clock, subject: str) -> Iterator[None]:
         yield
     except Busy:
         raise
-    except Exception as error:
+    except Exception as error:  # kept, and let through
         # A text that is not ours may hold anything (I7).
         reason = masked(str(error))[:REASON_LENGTH_MAX] if isinstance(error, TieoutError) else UNKNOWN_REASON
         with suppress(TieoutError), ledger.begin() as tx:  # it may be the ledger that failed

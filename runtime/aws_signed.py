@@ -67,6 +67,7 @@ def call(
                 raise Refused(code)
             if is_last:
                 raise Unreachable(f"{thing}: AWS answered {code or status}")
+        # As AWS asks of its callers: a growing pause, at most ATTEMPTS_MAX times, before the request is repeated.
         time.sleep(PAUSE_S * 2 ** (attempt - 1))
     raise AssertionError("the last attempt answers or raises")
 

@@ -51,6 +51,8 @@ def _fresh(tx: Transaction, ports: CollectPorts, listing: Mapping[str, RemoteFil
 def _in_parts(found: Sequence[T], write: Callable[[Sequence[T]], None], renew: Callable[[], None]) -> None:
     for start in range(0, len(found), WRITTEN_TOGETHER):
         if start:
-            time.sleep(REST_S)
+            time.sleep(
+                REST_S
+            )  # for other writers: SQLite gives its lock to whoever asks first, which would be us again
             renew()
         write(found[start : start + WRITTEN_TOGETHER])

@@ -118,4 +118,4 @@ class Deployment:
                 said = [f"{name}: {reason}" for name, reason in why if reason]
                 log = self.emulator.log.read_text(errors="replace").splitlines()[-LOG_LINES:]
                 raise AssertionError("\n".join([f"{stack} ended as {status}:", *said, *log]))
-            time.sleep(POLL_S)
+            time.sleep(POLL_S)  # between two looks at a condition that has a deadline

@@ -68,7 +68,9 @@ def _kill_at_work(chain: Chain) -> int:
         assert pids, "nothing is left to be killed in the middle of"
         # Standing still it keeps the message that it is given.
         os.kill(pids[0], signal.SIGSTOP)
-        time.sleep(0.1)
+        time.sleep(
+            0.1
+        )  # it stands still: no condition tells that a message was handed to it, and a miss is tried again
         os.kill(pids[0], signal.SIGKILL)
         with contextlib.suppress(TimeoutError):
             until(lambda: DIED in emulator.log.read_text(errors="replace"), "the emulator to say so", 3)

@@ -116,7 +116,7 @@ class Trickles(asyncssh.SFTPServer):
     """Gives one byte to each request, a tenth of a second later."""
 
     def read(self, file_obj: object, offset: int, size: int) -> bytes:
-        time.sleep(0.1)
+        time.sleep(0.1)  # this is the slow server itself; nobody waits for a condition
         data = super().read(file_obj, offset, 1)
         assert isinstance(data, bytes)
         return data
