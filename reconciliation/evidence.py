@@ -8,8 +8,9 @@ from formats.reported import Reading
 from payments.config import AcquirerSection
 from payments.keys import mismatch_id
 from payments.ports import Transaction
-from payments.records import Mismatch, OutboundFile, ResultFile
+from payments.records import OutboundFile, ResultFile
 from payments.states import OPEN_MISMATCH_STATES, MismatchKind, MismatchState
+from reconciliation.file_alarms import open_once
 from reconciliation.opened import Opened
 
 REFUSALS = frozenset({"RJCT", "CANC"})
@@ -85,19 +86,5 @@ def _end(tx: Transaction, result: ResultFile, file: OutboundFile, now: datetime)
 def _alarm(
     tx: Transaction, result: ResultFile, file: OutboundFile | None, kind: MismatchKind, why: str, now: datetime
 ) -> None:
-    identity = mismatch_id("evidence", result.acquirer, result.sha256)
-    if tx.mismatches.get(identity) is not None:
-        return
     detail = {"why": why, "name": result.name, **({"file": file.name} if file is not None else {})}
-    fresh = Mismatch(
-        id=identity,
-        acquirer=result.acquirer,
-        business_date=result.business_date,
-        kind=str(kind),
-        state=str(MismatchState.OPEN),
-        opened_at=now,
-        updated_at=now,
-        result_sha256=result.sha256,
-        detail=detail,
-    )
-    tx.replace_mismatches([fresh], [])
+    open_once(tx, result, "evidence", result.sha256, kind, detail, now)

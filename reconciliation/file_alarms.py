@@ -66,7 +66,7 @@ def compare_numbers(tx: Transaction, result: ResultFile, said: Numbers, at: date
     missed = said.following < first
     why = "the acquirer misses an earlier file" if missed else "the acquirer counts a file that never left"
     detail = {"name": result.name, "sequence": said.named, "next": said.following, "ours": last + 1, "why": why}
-    _open(tx, result, "sequence", result.sha256, MismatchKind.SEQUENCE_GAP, detail, at)
+    open_once(tx, result, "sequence", result.sha256, MismatchKind.SEQUENCE_GAP, detail, at)
 
 
 def _newest_that_left(tx: Transaction, result: ResultFile) -> list[int]:
@@ -79,12 +79,13 @@ def name_used_again(tx: Transaction, result: ResultFile, at: datetime) -> None:
     twins = [each for each in tx.results.find(acquirer=result.acquirer, name=result.name) if each.state == "read"]
     if any(each.sha256 != result.sha256 for each in twins):
         detail = {"name": result.name, "why": "new content under a name that was read before"}
-        _open(tx, result, "version", result.name, MismatchKind.FILE_UNREADABLE, detail, at)
+        open_once(tx, result, "version", result.name, MismatchKind.FILE_UNREADABLE, detail, at)
 
 
-def _open(
+def open_once(
     tx: Transaction, result: ResultFile, what: str, which: str, kind: MismatchKind, detail: dict[str, Any], at: datetime
 ) -> None:
+    """Raise an alarm about a result file, once for `what` and `which`: said again, nothing changes."""
     identity = mismatch_id(what, result.acquirer, which)
     if tx.mismatches.get(identity) is not None:
         return
