@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -11,28 +10,11 @@ from sqlalchemy import Engine
 from payments.errors import Busy
 from runtime.ledger.engine import writing
 from runtime.ledger.leases import CLOCK_STEP_MAX, SqlLeases
-from runtime.ledger.migrate import upgrade
 from runtime.ledger.queue import HIDDEN_MAX, LedgerQueue
 from runtime.ledger.schema import leases, notices
-from tests.contract.ledger_world import KINDS, clear, empty_database, opened
 
 TTL = timedelta(seconds=60)
 AHEAD = [timedelta(days=1), timedelta(days=365)]
-
-
-@pytest.fixture(scope="module", params=KINDS)
-def shared_engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    folder = tmp_path_factory.mktemp("ledger")
-    server = lambda: request.getfixturevalue("postgres_url")  # noqa: E731
-    with empty_database(request.param, folder, server) as url, opened(url) as engine:
-        upgrade(engine)
-        yield engine
-
-
-@pytest.fixture
-def engine(shared_engine: Engine) -> Iterator[Engine]:
-    yield shared_engine
-    clear(shared_engine)
 
 
 def set_back(engine: Engine, by: timedelta) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -17,27 +17,11 @@ from payments.ports import Lease
 from runtime.ledger.audit import audit_records, faults
 from runtime.ledger.leases import SqlLeases
 from runtime.ledger.ledger import SqlLedger
-from runtime.ledger.migrate import upgrade
-from tests.contract.ledger_world import KINDS, StandingClock, clear, empty_database, opened
+from tests.contract.ledger_world import StandingClock
 from tests.servers.process import until
 
 LONG, SHORT = timedelta(seconds=60), timedelta(milliseconds=150)
 CHAIN = "run:legacy:000001"
-
-
-@pytest.fixture(scope="module", params=KINDS)
-def shared_engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    folder = tmp_path_factory.mktemp("ledger")
-    server = lambda: request.getfixturevalue("postgres_url")  # noqa: E731
-    with empty_database(request.param, folder, server) as url, opened(url) as engine:
-        upgrade(engine)
-        yield engine
-
-
-@pytest.fixture
-def engine(shared_engine: Engine) -> Iterator[Engine]:
-    yield shared_engine
-    clear(shared_engine)
 
 
 def leases(engine: Engine, holder: str) -> SqlLeases:

@@ -3,34 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from datetime import timedelta
 
-import pytest
 from sqlalchemy import Engine
 
 from payments.ports import Message
 from runtime.dead_letters import DEAD
-from runtime.ledger.migrate import upgrade
 from runtime.ledger.queue import LedgerQueue
-from tests.contract.ledger_world import KINDS, clear, empty_database, opened
 
 LONG, NOW = timedelta(seconds=60), timedelta()
-
-
-@pytest.fixture(scope="module", params=KINDS)
-def shared_engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    folder = tmp_path_factory.mktemp("ledger")
-    server = lambda: request.getfixturevalue("postgres_url")  # noqa: E731
-    with empty_database(request.param, folder, server) as url, opened(url) as engine:
-        upgrade(engine)
-        yield engine
-
-
-@pytest.fixture
-def engine(shared_engine: Engine) -> Iterator[Engine]:
-    yield shared_engine
-    clear(shared_engine)
 
 
 def take(queue: LedgerQueue, name: str = "curate", limit: int = 10) -> list[Message]:
