@@ -52,8 +52,11 @@ class Page:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self._ask("Emulation.setEmulatedMedia", {"features": [scheme]})
         self._browser.events.clear()
-        self._ask("Page.navigate", {"url": address})
-        self._browser.await_event("Page.loadEventFired")
+        begun = self._ask("Page.navigate", {"url": address})
+        if "errorText" in begun:
+            raise AssertionError(f"{address}: {begun['errorText']}")
+        # The load of this very document: one that was opened before may say only now that it is loaded.
+        self._browser.await_event("Page.lifecycleEvent", {"name": "load", "loaderId": begun["loaderId"]})
         for event in self._browser.events:
             if event["method"] == "Log.entryAdded":
                 self.complaints.append(event["params"]["entry"]["text"])
@@ -99,9 +102,10 @@ class _Browser:
                 return result
             self.events.append(said)
 
-    def await_event(self, method: str) -> None:
+    def await_event(self, method: str, parameters: dict[str, Any]) -> None:
+        """Wait for an event of this name that has these parameters, among others."""
         deadline = time.monotonic() + ANSWER_S_MAX
-        while not any(event.get("method") == method for event in self.events):
+        while not any(e.get("method") == method and parameters.items() <= e["params"].items() for e in self.events):
             self.events.append(self._next(deadline, method))
 
     def _next(self, deadline: float, awaited: str) -> dict[str, Any]:
@@ -144,6 +148,7 @@ def chromium(folder: Path) -> Iterator[Page]:
         session = browser.ask("Target.attachToTarget", {"targetId": target, "flatten": True})["sessionId"]
         for domain in ("Page", "Log", "Runtime"):
             browser.ask(f"{domain}.enable", {}, session)
+        browser.ask("Page.setLifecycleEventsEnabled", {"enabled": True}, session)
         yield Page(browser, session)
         with contextlib.suppress(OSError, AssertionError, TimeoutError):
             browser.ask("Browser.close", {})
