@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+from payments.errors import DeliveryFailed
 from payments.hashing import sha256_of
 from payments.keys import day_chain, result_key
 from payments.ports import RemoteDrop, RemoteFile
@@ -17,7 +18,11 @@ NEW_VERSION = "new content under a name that was collected before"
 
 
 def fetch(ports: CollectPorts, drop: RemoteDrop, sighting: Sighting, listed: RemoteFile | None) -> int:
-    """Store the bytes, then record them. A file that changed while it was read is looked at again in the next poll."""
+    """Store the bytes, then record them. Raises DeliveryFailed when what was read is not what was listed.
+
+    It changed while it was read: the next listing shows that, and it is waited for once more. Or its server does not tell
+    the truth about sizes: then it fails each time, which is an alarm.
+    """
     path = f"{ports.acquirer.drop.outbox}/{sighting.name}"
     if listed is None:
         set_state(ports, sighting, "gone")
@@ -26,10 +31,13 @@ def fetch(ports: CollectPorts, drop: RemoteDrop, sighting: Sighting, listed: Rem
         local = Path(folder) / "result"
         drop.download(path, local, bytes_max=ports.acquirer.results.bytes_max)
         after = drop.stat(path)
+        got = local.stat().st_size
         changed = after is not None and (after.size, after.modified_s) != (sighting.size, sighting.modified_s)
-        if changed or local.stat().st_size != sighting.size:
-            set_state(ports, sighting, "seen")
-            return 0
+        if changed or got != sighting.size:
+            raise DeliveryFailed(
+                f"{sighting.size} bytes were listed and {got} were read: it changed meanwhile, or its server lies about it",
+                next_step="It is tried again. If it happens each time, ask the acquirer what its server lists.",
+            )
         return keep(ports, sighting, local)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import stat
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from payments.errors import DeliveryFailed
@@ -13,6 +14,8 @@ from transfer.sftp_errors import shown
 from transfer.sftp_wire import Attributes, Code, Fields, Kind, ProtocolViolated, Refused, Wire, attributes, text
 
 LISTING_MAX = 100_000
+LISTING_S_MAX = 600.0
+"""Each answer has a limit of its own, but one entry an answer, each just in time, would hold up the polls for weeks."""
 SIZE_MAX = 2**63 - 1
 """What a database keeps as a size. Whoever claims more, or says nothing, gets this: it is above every limit of ours."""
 NAME_BYTES_MAX = 1_000
@@ -20,11 +23,11 @@ NAME_BYTES_MAX = 1_000
 NAME_KEPT = 100
 
 
-def plain_files(wire: Wire, directory: bytes) -> list[RemoteFile]:
-    """Plain files of a directory, ordered by name. Raises Refused, ProtocolViolated, DeliveryFailed above the limit."""
+def plain_files(wire: Wire, directory: bytes, now: Callable[[], float] = time.monotonic) -> list[RemoteFile]:
+    """Plain files of a directory, ordered by name. Raises Refused, ProtocolViolated, DeliveryFailed above a limit."""
     handle = wire.call(Kind.OPENDIR, text(directory), expected=Kind.HANDLE).text()
     try:
-        files = [_listed(name, found) for name, line, found in _entries(wire, handle) if _is_plain(found, line)]
+        files = [_listed(name, found) for name, line, found in _entries(wire, handle, now) if _is_plain(found, line)]
     finally:
         # What was listed stays true however the directory is closed.
         with suppress(Refused, EOFError, OSError):
@@ -48,9 +51,9 @@ def _listed(name: str, found: Attributes) -> RemoteFile:
     return RemoteFile(name, size, found.modified_s)
 
 
-def _entries(wire: Wire, handle: bytes) -> Iterator[tuple[str, bytes, Attributes]]:
+def _entries(wire: Wire, handle: bytes, now: Callable[[], float]) -> Iterator[tuple[str, bytes, Attributes]]:
     """(name, line as `ls -l` prints it, attributes) of everything in an open directory."""
-    seen = 0
+    seen, deadline = 0, now() + LISTING_S_MAX
     while (fields := _slice(wire, handle)) is not None:
         count = fields.number()
         if count == 0:
@@ -60,6 +63,11 @@ def _entries(wire: Wire, handle: bytes) -> Iterator[tuple[str, bytes, Attributes
             raise DeliveryFailed(
                 f"a remote directory lists more than {LISTING_MAX} entries",
                 next_step="Ask the acquirer to clear it; nothing of it is collected before.",
+            )
+        if now() > deadline:
+            raise DeliveryFailed(
+                f"a remote directory was not listed in {LISTING_S_MAX:.0f} s, with {seen} entries so far",
+                next_step="Ask the acquirer to clear it, and what slows its server down; it is tried again.",
             )
         for _ in range(count):
             name, line = fields.text(), fields.text()

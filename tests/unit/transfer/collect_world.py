@@ -30,6 +30,8 @@ class Outbox:
     errors: dict[str, Exception] = field(default_factory=dict)
     hooks: dict[tuple[str, str], Callable[[], None]] = field(default_factory=dict)
     downloads: list[str] = field(default_factory=list)
+    claims: dict[str, int] = field(default_factory=dict)
+    """Sizes that a listing tells instead of the true ones."""
     read_once: bool = False
 
     @contextmanager
@@ -48,7 +50,10 @@ class OutboxSession:
 
     def listing(self, directory: str) -> list[RemoteFile]:
         assert directory == "outbox"
-        return [RemoteFile(name, len(data), at) for name, (data, at) in sorted(self.outbox.files.items())]
+        claims = self.outbox.claims
+        return [
+            RemoteFile(name, claims.get(name, len(data)), at) for name, (data, at) in sorted(self.outbox.files.items())
+        ]
 
     def stat(self, path: str) -> RemoteFile | None:
         name = path.removeprefix("outbox/")

@@ -67,6 +67,21 @@ def test_a_file_that_failed_twice_is_an_alarm_until_it_is_there(world: CollectWo
     assert [each.state for each in alarms(world)] == ["closed_by_late_result"]
 
 
+def test_a_size_that_is_never_true_is_an_alarm(world: CollectWorld) -> None:
+    """A server that lists another size each time than it gives is found out at the second try, and stops no neighbour."""
+    world.outbox.files = {name: (name.encode(), 1) for name in ("b.ack", *GOOD)}
+    world.outbox.claims = {"b.ack": 77}
+    world.poll()
+    assert alarms(world) == []
+    world.poll(3)
+    (alarm,) = alarms(world)
+    assert "77 bytes were listed and 5 were read" in alarm.detail["why"]
+    assert sorted(each.name for each in world.results()) == list(GOOD)
+    world.outbox.claims.clear()
+    assert world.poll() == 1
+    assert [each.state for each in alarms(world)] == ["closed_by_late_result"]
+
+
 def test_what_failed_less_often_is_tried_first(world: CollectWorld) -> None:
     """A file that ends every session, first by its name, keeps none from a second try that failed only once."""
     world.outbox.files = {"a.ack": (b"a", 1), "b.ack": (b"b", 1)}

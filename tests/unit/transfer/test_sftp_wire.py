@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from payments.errors import DeliveryFailed
 from transfer.sftp_copy import REQUESTS_MAX, fetch, send
 from transfer.sftp_listing import plain_files
 from transfer.sftp_wire import Attributes, Code, Fields, Kind, ProtocolViolated, Refused, Wire, attributes, text
@@ -230,6 +231,16 @@ def test_names_can_always_be_stored() -> None:
     found = [each.name for each in plain_files(session, b"outbox")]
     assert found == [r"\xed\xa0\x80", r"a\x00b", r"caf\xe9"]
     assert [name.encode().decode() for name in found] == found
+
+
+def test_a_listing_has_a_limit_of_time_as_a_whole() -> None:
+    """A server that gives one entry an answer, each just in time, is not listened to for ever."""
+    sized = struct.pack(">IQ", 0x1, 5)
+    slices = [names(2 + number, (b"%d" % number, b"-", sized)) for number in range(21)]
+    session = wire(packet(Kind.HANDLE, 1, text(b"h")), *slices, status(23, Code.OK))
+    ticks = iter(range(0, 100_000, 29))
+    with pytest.raises(DeliveryFailed, match=r"not listed in 600 s, with 21 entries"):
+        plain_files(session, b"outbox", lambda: float(next(ticks)))
 
 
 def test_a_slice_without_names_would_go_on_for_ever() -> None:
