@@ -56,7 +56,8 @@ class Front(Construct):
             web_acl_id=firewall_arn,
             domain_names=[environment.domain] if environment.domain else None,
             certificate=certificate or None,
-            minimum_protocol_version=cloudfront.SecurityPolicyProtocol.TLS_V1_2_2021,
+            # CloudFront's own certificate takes no other choice than its oldest.
+            minimum_protocol_version=cloudfront.SecurityPolicyProtocol.TLS_V1_2_2021 if certificate else None,
             http_version=cloudfront.HttpVersion.HTTP2_AND_3,
             enable_logging=True,
             log_bucket=logs.bucket,

@@ -36,6 +36,7 @@ class NetworkStack(Stack):
         **stack: Any,
     ) -> None:
         super().__init__(scope, construct_id, **stack)
+        self._zones = environment.zones
         vpc = self._vpc(environment, FixedAddresses(self, "Addresses", environment=environment))
         vpc.add_flow_log(
             "Flows",
@@ -60,6 +61,11 @@ class NetworkStack(Stack):
         }
         self.ledger = Place(vpc=vpc, subnets=ISOLATED, group=walls.ledger)
 
+    @property
+    def availability_zones(self) -> list[str]:
+        """By position. A stack that has an account would look them up there: whoever synthesises needs no credentials."""
+        return [Fn.select(index, Fn.get_azs()) for index in range(self._zones)]
+
     def _vpc(self, environment: Environment, addresses: FixedAddresses) -> ec2.Vpc:
         line = bool(environment.vpn_address or environment.direct_connect_gateway)
         vpn = ec2.VpnConnectionOptions(ip=environment.vpn_address, asn=environment.vpn_asn)
@@ -68,8 +74,7 @@ class NetworkStack(Stack):
             "Network",
             vpc_name=environment.named("network"),
             ip_addresses=ec2.IpAddresses.cidr(environment.network),
-            # By position, so that neither an account nor a look-up is needed.
-            availability_zones=[Fn.select(index, Fn.get_azs()) for index in range(environment.zones)],
+            availability_zones=self.availability_zones,
             nat_gateways=environment.nat_addresses,
             nat_gateway_provider=ec2.NatProvider.gateway(eip_allocation_ids=addresses.allocations),
             subnet_configuration=[

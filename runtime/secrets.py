@@ -17,7 +17,8 @@ PRIVATE = b"PRIVATE KEY"
 SECRET_PACKETS = frozenset({b"\x94", b"\x95", b"\x96", b"\x97", b"\xc5"})
 """First bytes of an OpenPGP secret key that is not armoured (RFC 9580, 4.2)."""
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,199}")
-ARN = re.compile(r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:[A-Za-z0-9/_+=.@-]{1,520}")
+ARN = re.compile(r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:[A-Za-z0-9/_+=.@!-]{1,520}")
+"""With `!`: the secret that RDS keeps for the owner of the ledger is called `rds!cluster-…`."""
 FORMS = "a secret is given by reference: env:NAME, file:PATH or aws-secret:ARN"
 
 

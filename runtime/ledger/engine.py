@@ -17,9 +17,12 @@ from payments.errors import Busy, SetAside, Tampered, TieoutError, Unreachable, 
 BUSY_TIMEOUT_S = 30
 CONNECT_TIMEOUT_S = 10
 STATEMENT_TIMEOUT_S = 60
+IDLE_S_MAX = 60
+"""PostgreSQL ends what is idle for longer: a function that Lambda keeps warm, or has given up, holds no place that another needs."""
 BUSY_STATES = frozenset({"40001", "40P01", "55P03", "57014"})
 """PostgreSQL's codes for what succeeds when it is tried again: serialisation, deadlock, lock, statement time-out."""
 DISK_FULL_STATE = "53100"
+ALL_TAKEN = ("too many connections", "too many clients", "connection slots")
 REFUSED_BY_SETUP = ("authentication failed", "no password supplied", "does not exist", "no pg_hba.conf entry")
 
 
@@ -85,7 +88,10 @@ def _postgresql(url: str, password: str, connections_max: int) -> Engine:
         raise WrongConfiguration("ledger.url is not a database address") from error
     if password:
         address = address.set(password=password)
-    options = f"-c statement_timeout={STATEMENT_TIMEOUT_S * 1000} -c idle_in_transaction_session_timeout=300000"
+    options = (
+        f"-c statement_timeout={STATEMENT_TIMEOUT_S * 1000} -c idle_in_transaction_session_timeout=300000"
+        f" -c idle_session_timeout={IDLE_S_MAX * 1000}"
+    )
     return create_engine(
         address,
         connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "options": options},
@@ -132,6 +138,11 @@ def _operational(engine: Engine, error: OperationalError) -> TieoutError:
         return Unreachable(
             f"{_named(engine)} cannot be opened or written by this user",
             next_step="Check `ledger.url`, its folder and rights; docs/operations.md says how several people share a ledger.",
+        )
+    if any(words in said for words in ALL_TAKEN):
+        return Unreachable(
+            f"{_named(engine)} takes no further connection of this user",
+            next_step="It is tried again. If it stays so, look at `pg_stat_activity`: who holds them?",
         )
     if any(word in said for word in REFUSED_BY_SETUP):
         return WrongConfiguration(

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 
 from payments.errors import Busy, Tampered, TieoutError, Unreachable, WrongConfiguration
 from payments.records import Decision, Sequence_
@@ -19,7 +19,7 @@ from runtime.ledger.ledger import SqlLedger
 from runtime.ledger.migrate import upgrade
 from runtime.ledger.queue import LedgerQueue
 from tests.contract.ledger_world import StandingClock, empty_database, opened, sample
-from tests.servers.process import free_port
+from tests.servers.process import free_port, until
 
 CANARY = "DE89370400440532013000"
 
@@ -162,6 +162,36 @@ def test_a_lost_postgresql_connection_is_unreachable_and_comes_back(postgres_url
             connection.execute(text("SELECT 1"))
         with reading(engine) as connection:
             assert connection.execute(text("SELECT 1")).scalar_one() == 1
+
+
+def test_an_idle_connection_is_given_up_and_made_again(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PostgreSQL ends what nobody uses, so that another process has its place; the next transaction has a new one."""
+    monkeypatch.setattr(engine_module, "IDLE_S_MAX", 1)
+    with opened(postgres_url) as engine, opened(postgres_url) as other:
+        with reading(engine) as connection:
+            pid = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+
+        def is_gone() -> bool:
+            with reading(other) as connection:
+                return not connection.execute(text(f"SELECT 1 FROM pg_stat_activity WHERE pid = {pid}")).all()
+
+        until(is_gone, "the idle connection to be ended", 30)
+        with reading(engine) as connection:
+            assert connection.execute(text("SELECT pg_backend_pid()")).scalar_one() != pid
+
+
+def test_a_user_whose_connections_are_all_taken_is_told_so(postgres_url: str) -> None:
+    """It is tried again, and nobody looks for a database that is down or for a wrong password."""
+    with opened(postgres_url) as owner, writing(owner) as connection:
+        connection.execute(text("CREATE ROLE tieout_one LOGIN CONNECTION LIMIT 1"))
+    try:
+        url = make_url(postgres_url).set(username="tieout_one").render_as_string(hide_password=False)
+        said = pytest.raises(Unreachable, match="takes no further connection of this user")
+        with opened(url) as first, opened(url) as second, reading(first), said, reading(second):
+            pass
+    finally:
+        with opened(postgres_url) as owner, writing(owner) as connection:
+            connection.execute(text("DROP ROLE tieout_one"))
 
 
 def test_a_deadlock_on_postgresql_is_busy(postgres_url: str, tmp_path: Path) -> None:

@@ -145,6 +145,37 @@ def test_drain_under_contention_does_every_piece_once(engine: Engine) -> None:
     assert set(done.values()) == {1}
 
 
+def test_drain_looks_again_when_it_found_nothing(engine: Engine) -> None:
+    """Work that is recorded, and refused to somebody else, behind the look of a holder who finds nothing to do, is done at once."""
+    recorded: list[int] = []
+    done: list[int] = []
+
+    def step(_lease: Lease) -> bool:
+        if done or recorded:
+            done.extend(recorded)
+            recorded.clear()
+            return False
+        # Behind this look somebody records work, is told that the lease is taken, and acknowledges.
+        recorded.append(7)
+        assert not drain(leases(engine, "b"), "work", pending=lambda: True, step=lambda _: True)
+        return False
+
+    assert drain(leases(engine, "a"), "work", pending=lambda: True, step=step)
+    assert done == [7]
+
+
+def test_drain_does_not_wait_for_what_nobody_can_do(engine: Engine) -> None:
+    """What stays pending although a step can do nothing about it ends the look after the second time."""
+    looks: list[int] = []
+
+    def step(_lease: Lease) -> bool:
+        looks.append(1)
+        return False
+
+    assert drain(leases(engine, "a"), "work", pending=lambda: True, step=step)
+    assert len(looks) == 2
+
+
 def test_drain_lets_go_when_the_step_fails(engine: Engine) -> None:
     """A step that raises leaves the lease free for the next one."""
 

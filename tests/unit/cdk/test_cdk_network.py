@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from functools import reduce
+from pathlib import Path
 
 import pytest
 
@@ -48,6 +50,12 @@ def subnets(templates: Templates, kind: str) -> set[str]:
         for key, each in templates.of("AWS::EC2::Subnet").items()
         if any(tag["Value"] == kind for tag in each["Properties"]["Tags"] if tag["Key"] == "aws-cdk:subnet-name")
     }
+
+
+def test_nothing_is_looked_up_in_an_account(synthesised: Path) -> None:
+    """Also with account and region the templates are made without credentials, and CDK keeps no file about the account."""
+    for each in ("dev", "full"):
+        assert "missing" not in json.loads((synthesised / each / "manifest.json").read_text())
 
 
 def test_nothing_is_open_to_the_world(full: Templates) -> None:
@@ -186,7 +194,7 @@ def test_the_ledger_is_encrypted_backed_up_and_not_public(
 def test_functions_and_tasks_leave_a_fifth_of_the_connections_free(
     environment: str, request: pytest.FixtureRequest
 ) -> None:
-    """The sum of all maximum concurrencies, of tasks and of functions beside them is at most 0.8 of max_connections."""
+    """The sum of all maximum concurrencies, of tasks, people and functions beside them is at most 0.8 of max_connections."""
     templates: Templates = request.getfixturevalue(environment)
     parameters = templates.properties("AWS::RDS::DBClusterParameterGroup")["Parameters"]
     sources = [each["Properties"] for each in templates.of("AWS::Lambda::EventSourceMapping").values()]
@@ -196,9 +204,12 @@ def test_functions_and_tasks_leave_a_fifth_of_the_connections_free(
     # Two for each source, whose task is its own, and two for each acquirer: of the test's configurations dev has one, full three.
     acquirers = 3 if environment == "full" else 1
     tasks = 2 * len(templates.of("AWS::ECS::TaskDefinition", "extraction")) + 2 * acquirers
+    # Four for each duty that somebody has.
+    people = 4 * len(templates.of("AWS::ECS::TaskDefinition", "people"))
+    everybody = at_once + beside + tasks + people
     limits = templates.properties("Custom::TieoutLedger")["ConnectionsMax"].split(",")
-    assert reduce(lambda total, each: total + int(each.partition("=")[2]), limits, 0) == at_once + beside + tasks
-    assert at_once + beside + tasks <= 0.8 * int(parameters["max_connections"])
+    assert reduce(lambda total, each: total + int(each.partition("=")[2]), limits, 0) == everybody
+    assert everybody <= 0.8 * int(parameters["max_connections"])
 
 
 def test_the_ledgers_certificate_is_checked_where_it_is_given(dev: Templates, full: Templates) -> None:

@@ -99,6 +99,14 @@ def test_one_text_of_an_aws_secret(moto_endpoint: str, tmp_path: Path, field: st
         assert "hunter2" not in str(caught.value)
 
 
+def test_secret_that_rds_keeps(moto_endpoint: str, tmp_path: Path) -> None:
+    """The owner of the ledger logs in with the secret that RDS made, whose name has a `!`."""
+    client = aws.client("secretsmanager", endpoint=moto_endpoint)
+    arn = client.create_secret(Name="rds!cluster-0c7e", SecretString='{"password": "hunter2"}')["ARN"]
+    client.close()
+    assert ReferencedSecrets(tmp_path, moto_endpoint).get(f"aws-secret:{arn}#password") == b"hunter2"
+
+
 def test_aws_secret_that_does_not_exist_is_a_wrong_configuration(moto_endpoint: str, tmp_path: Path) -> None:
     """A missing secret asks for a person; a service that does not answer is tried again."""
     with pytest.raises(WrongConfiguration, match=r"acme-AbCdEf: AWS answered ResourceNotFoundException"):
