@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from copy import copy
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from runtime.measures import Measure
 
 NAMESPACE = "Tieout"
+log = logging.getLogger(__name__)
 METRICS_MAX = 99
 """CloudWatch takes 100 figures in one line; with that many Powertools prints by itself, and has nothing left to print."""
 
@@ -57,14 +59,16 @@ class Observation:
 
     @contextmanager
     def of(self, body: str) -> Iterator[None]:
-        """Everything that is logged and traced meanwhile is about what this message names."""
-        subject = about(body)
+        """Everything that is logged and traced meanwhile is about what this message names. Its good end is a line too."""
+        subject, began = about(body), time.monotonic()
         self._logger.set_correlation_id(subject)
         try:
             with self._tracer.provider.in_subsegment(name="message") as trace:
                 if trace is not None:
                     trace.put_annotation(key="about", value=subject)
                 yield
+            # Of a message that failed its failure is said; this line shows who handled one that did not.
+            log.info("done in %.0f ms", (time.monotonic() - began) * 1000)
         finally:
             self._logger.set_correlation_id(None)
 

@@ -75,6 +75,8 @@ def test_each_line_names_what_it_is_about() -> None:
     said = [line for line in lines if line.get("message", "").endswith("was seen")]
     assert [line["correlation_id"] for line in said] == [RAW, "northbank"]
     assert not any("chatter" in str(line) for line in lines)
+    done = [line for line in lines if line.get("message", "").startswith("done in ")]
+    assert [line["correlation_id"] for line in done] == [RAW, "northbank"]
     assert lines[-1] == {"batchItemFailures": []}
 
 
