@@ -51,6 +51,7 @@ bundle-here: .venv/run.stamp
 
 # The templates of one environment: make synth ENV=prod. They are written to build/cdk.out.
 synth: .venv-cdk/stamp
+	rm -rf build/cdk.out
 	CDK_OUTDIR=build/cdk.out CDK_CONTEXT_JSON='{"environment": "$(ENV)"}' .venv-cdk/bin/python -m cdk.app
 
 # CDK and the emulator of AWS have environments of their own: both bring versions that are not ours.

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from aws_cdk import App, Fn, Tags, Validations
+from aws_cdk import App, Fn, Stack, Tags, Validations
 from aws_cdk import Environment as AwsEnvironment
 from cdk_nag import AwsSolutionsChecks
 
@@ -23,6 +23,8 @@ from cdk.environment import PRODUCT, Environment, WrongContext
 from cdk.extraction import ExtractionStack
 from cdk.network import NetworkStack
 from cdk.observability import ObservabilityStack
+from cdk.people import NAME as PEOPLE
+from cdk.people import PeopleStack
 from cdk.pipeline import PipelineStack
 from cdk.state import StateStack
 from cdk.storage import StorageStack
@@ -81,11 +83,19 @@ def build(app: App) -> None:
         **common,
     )
     dashboard.add_stack_dependency(edge)
-    for each in (extraction, dashboard):
+    after_pipeline: list[Stack] = [extraction, dashboard]
+    if any(environment.people.values()):
+        after_pipeline.append(_people(app, environment, network, common))
+    for each in after_pipeline:
         # The ledger's tables and users are made by the pipeline stack.
         each.add_stack_dependency(pipeline)
     Tags.of(app).add("product", PRODUCT)
     Tags.of(app).add("environment", environment.name)
+
+
+def _people(app: App, environment: Environment, network: NetworkStack, common: Mapping[str, Any]) -> PeopleStack:
+    given = {name: each for name, each in common.items() if name != "alarms"}
+    return PeopleStack(app, environment.named(PEOPLE), place=network.places["inside"], **given)
 
 
 def _where(environment: Environment, region: str) -> AwsEnvironment | None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from cdk.bundle import Bundle, Layers
+from cdk.configuration import Configuration
 from cdk.environment import Environment
 from cdk.ledger import Ledger
 from cdk.place import Place, Zone
@@ -34,7 +34,7 @@ class Common:
         scope: Construct,
         *,
         environment: Environment,
-        path: Path,
+        configuration: Configuration,
         bundle: Bundle,
         ledger: Ledger,
         key: kms.IKey,
@@ -42,12 +42,12 @@ class Common:
         overrides: Mapping[str, Mapping[str, Any]] | None,
         variables: Mapping[str, str] | None,
     ) -> Common:
-        """With settings and layers of this stack. `path` is the configuration's."""
+        """With settings and layers of this stack."""
         settings = FunctionSettings(
             scope,
             "Settings",
             environment=environment,
-            path=path,
+            configuration=configuration,
             ledger=ledger,
             overrides=overrides,
             variables=variables,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,9 +14,13 @@ from urllib.parse import urlsplit
 from cdk.environment import WrongContext
 
 SECRET = "aws-secret:"  # noqa: S105 - the scheme of a reference
+WHOLE = re.compile(r"-[A-Za-z0-9]{6}$")
 ELSEWHERE = ("env:", "file:")
 DEFAULT_PORTS = {"postgresql": 5432, "mysql": 3306, "mariadb": 3306, "mssql": 1433, "oracle": 1521}
 HTTPS = 443
+S3 = "s3://"
+REFERENCE_BYTES_MAX = 64 << 20
+"""More is refused by curation, too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,10 +43,21 @@ class Source(Partner):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReferenceFile:
+    """The file of `curation.reference_table`: on this machine, with its hash, or the object `key` of a bucket."""
+
+    path: Path | None = None
+    sha256: str = ""
+    bucket: str = ""
+    key: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Configuration:
     """What is read of one tieout.toml. `tables` is the file as it stands, for the secrets of single tables."""
 
     path: Path
+    reference: ReferenceFile | None
     sources: tuple[Source, ...]
     acquirers: tuple[Partner, ...]
     tables: dict[str, Any]
@@ -62,7 +79,28 @@ def read_configuration(path: Path) -> Configuration:
         raise WrongContext(f"{path}: cannot be read as TOML; give -c config=FILE") from error
     sources = tuple(_source(each) for each in tables.get("source", []))
     acquirers = tuple(_acquirer(each) for each in tables.get("acquirer", []))
-    return Configuration(path=path, sources=sources, acquirers=acquirers, tables=tables)
+    reference = _reference(tables.get("curation", {}).get("reference_table"), path.parent)
+    return Configuration(path=path, reference=reference, sources=sources, acquirers=acquirers, tables=tables)
+
+
+def _reference(table: dict[str, Any] | None, folder: Path) -> ReferenceFile | None:
+    if table is None:
+        return None
+    named = str(table.get("path", ""))
+    if named.startswith(S3):
+        bucket, _, key = named.removeprefix(S3).partition("/")
+        if not bucket or not key:
+            raise WrongContext(f"curation.reference_table.path: {named!a} names no object; s3://bucket/key does")
+        return ReferenceFile(bucket=bucket, key=key)
+    path = folder / named
+    if not path.is_file():
+        raise WrongContext(f"curation.reference_table.path: there is no file {named!a} beside the configuration")
+    if path.stat().st_size > REFERENCE_BYTES_MAX:
+        raise WrongContext(f"curation.reference_table.path: {named!a} has more than {REFERENCE_BYTES_MAX} bytes")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if table.get("sha256", digest) not in {"", digest}:
+        raise WrongContext(f"curation.reference_table.sha256: it is not that of {named!a}")
+    return ReferenceFile(path=path, sha256=digest)
 
 
 def _source(table: dict[str, Any]) -> Source:
@@ -88,6 +126,13 @@ def _acquirer(table: dict[str, Any]) -> Partner:
     return Partner(name=table["name"], host=proxy.hostname or first.get("host", ""), port=proxy.port or port)
 
 
+def _whole(arn: str, where: str) -> str:
+    """A policy that names a secret without the end that AWS gave it allows nothing: nobody could open it."""
+    if not WHOLE.search(arn):
+        raise WrongContext(f"{where}: a secret needs its whole ARN, with the six characters that AWS added to its name")
+    return arn
+
+
 def _arns(value: Any, where: str) -> Iterator[str]:
     """The secrets below `value`. A reference to a file or a variable is refused: a function has neither."""
     match value:
@@ -99,7 +144,7 @@ def _arns(value: Any, where: str) -> Iterator[str]:
                 yield from _arns(each, where)
         case str() if value.startswith(SECRET):
             # `#FIELD` names one text of a secret that is a JSON object.
-            yield value.removeprefix(SECRET).partition("#")[0]
+            yield _whole(value.removeprefix(SECRET).partition("#")[0], where)
         case str() if value.startswith(ELSEWHERE):
             raise WrongContext(
                 f"{where}: a secret by {value.partition(':')[0]}: is not there on AWS; use aws-secret:ARN"

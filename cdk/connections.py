@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cdk.configuration import Configuration
+from cdk.duty import CONNECTIONS_MAX
 from cdk.environment import Environment, WrongContext
 from functions.topology import BESIDE, TOPOLOGY
 
@@ -25,17 +26,21 @@ def connections_max(environment: Environment) -> int:
     return int(PER_CAPACITY_UNIT * environment.capacity_min)
 
 
-def connections_by_user(configuration: Configuration) -> dict[str, int]:
-    """Function or task -> how many of it run at once at the most; each has one connection."""
+def connections_by_user(environment: Environment, configuration: Configuration) -> dict[str, int]:
+    """Function, task or duty -> how many of it run at once at the most; each has one connection."""
     counts = {stage.name: stage.at_once_max for stage in TOPOLOGY}
     counts |= {beside.name: beside.at_once_max for beside in BESIDE if beside.name != MIGRATE}
     counts["delivery"] = TASKS_PER_ACQUIRER * len(configuration.acquirers)
+    counts |= {duty: CONNECTIONS_MAX for duty, people in environment.people.items() if people}
     return counts | {f"task-{source.name}": TASKS_PER_SOURCE for source in configuration.sources}
 
 
 def check_connections(environment: Environment, configuration: Configuration) -> None:
     """Raises WrongContext when all together could take more than their share."""
-    total, share = sum(connections_by_user(configuration).values()), SHARE_MAX * connections_max(environment)
+    total, share = (
+        sum(connections_by_user(environment, configuration).values()),
+        SHARE_MAX * connections_max(environment),
+    )
     if total > share:
         raise WrongContext(
             f"environments.{environment.name}: up to {total} connections to the ledger, and capacity_min = "

@@ -19,7 +19,7 @@ from cdk.environment import Environment
 from cdk.front import Front
 from cdk.function import Function
 from cdk.function_alarms import BesideAlarms
-from cdk.grants import may_log_in, may_open, may_read, may_use_key
+from cdk.grants import may_log_in, may_open, may_read, may_send, may_use_key
 from cdk.ledger import Ledger, user_of
 from cdk.place import Place, Zone
 from cdk.sign_in import SignIn
@@ -51,7 +51,7 @@ class DashboardStack(Stack):
         common = Common.made_in(
             self,
             environment=environment,
-            path=configuration.path,
+            configuration=configuration,
             bundle=bundle,
             ledger=ledger,
             key=key,
@@ -64,13 +64,18 @@ class DashboardStack(Stack):
         may_log_in(made.role, ledger=ledger, user=user_of(row.name))
         may_read(made.role, environment=environment, stores=row.reads)
         may_open(made.role, secrets=[f"{login_arn}-??????"])
-        may_use_key(made.role, key=key, services=("secretsmanager",))
+        # Who may read an object may sign a link to it; the writing is left to `export`, which is told by its queue.
+        may_send(made.role, queues=[self._queue_arn(environment, "export")])
+        may_use_key(made.role, key=key, services=("s3", "secretsmanager"), encrypts=False)
         front = Front(self, "Front", environment=environment, function=made.function, firewall_arn=firewall_arn)
         sign_in = SignIn(self, "SignIn", environment=environment)
         self._tell_function(environment, sign_in, front, key)
         BesideAlarms(self, "Alarms", beside=row, environment=environment, topic=alarms)
         CfnOutput(self, "Address", value=front.address)
         CfnOutput(self, "UserPoolId", value=sign_in.pool.user_pool_id)
+
+    def _queue_arn(self, environment: Environment, queue: str) -> str:
+        return str(self.format_arn(service="sqs", resource=environment.named(queue)))
 
     def _login_arn(self, environment: Environment) -> str:
         arn: str = self.format_arn(

@@ -8,7 +8,7 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 SERVICES = {
-    "Sqs": ec2.InterfaceVpcEndpointAwsService.SQS,  # tick sends wake-ups
+    "Sqs": ec2.InterfaceVpcEndpointAwsService.SQS,  # tick sends wake-ups, the page asks for exports
     "Ecs": ec2.InterfaceVpcEndpointAwsService.ECS,  # deliver starts the task of a large delivery
     "Secrets": ec2.InterfaceVpcEndpointAwsService.SECRETS_MANAGER,
     "Xray": ec2.InterfaceVpcEndpointAwsService.XRAY,

@@ -10,6 +10,7 @@ from typing import Any
 NAME = re.compile(r"[a-z][a-z0-9-]{0,7}")
 """Short, because AWS ends names of schedules at 64 characters and those of buckets at 63."""
 PRODUCT = "tieout"
+PERSON = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:(user|role)/[\w+=,.@/-]+")
 ACU_STEP = 0.5
 LOG_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
 """CloudWatch Logs keeps for no other time."""
@@ -37,6 +38,7 @@ class Environment:
     acquirer_addresses: list[str] = field(default_factory=list)
     s3_prefix_list: str = ""
     locked_days: int = 1
+    expire_days: dict[str, int] = field(default_factory=dict)
     log_days: int = 30
     backup_days: int = 7
     capacity_min: float = 0.5
@@ -49,10 +51,17 @@ class Environment:
     alarm_email: str = ""
     domain: str = ""
     certificate: str = ""
+    auditors: list[str] = field(default_factory=list)
+    operators: list[str] = field(default_factory=list)
 
     def named(self, thing: str) -> str:
         """What a resource is called: the product, the environment, the thing."""
         return f"{PRODUCT}-{self.name}-{thing}"
+
+    @property
+    def people(self) -> dict[str, list[str]]:
+        """Duty -> the ARNs of those who have it."""
+        return {"auditor": self.auditors, "operator": self.operators}
 
     @classmethod
     def read(cls, name: str, environments: Mapping[str, Mapping[str, Any]]) -> Environment:
@@ -84,4 +93,8 @@ class Environment:
             (bool(self.domain) != bool(self.certificate), "domain and certificate are given together or not at all"),
             (bool(self.vpn_address) and not self.on_premises, "vpn_address needs on_premises: the ranges behind it"),
             (bool(self.eks_cluster) != bool(self.eks_namespaces), "eks_cluster and eks_namespaces go together"),
+            (
+                not all(PERSON.fullmatch(arn) for arn in (*self.auditors, *self.operators)),
+                "auditors and operators are ARNs of users and roles of IAM, never of a whole account",
+            ),
         ]

@@ -53,7 +53,7 @@ class ExtractionStack(Stack):
             self,
             "Settings",
             environment=environment,
-            path=configuration.path,
+            configuration=configuration,
             ledger=ledger,
             overrides=overrides,
             variables=variables,

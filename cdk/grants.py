@@ -1,4 +1,4 @@
-"""What a role may do, one function per kind of thing. Nothing is granted in any other place."""
+"""What a role may do, one function per kind of thing. Nothing is granted in any other place but `cdk.grants_people`."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def _on_objects(role: iam.Role, environment: Environment, stores: Sequence[str],
         acknowledge_wildcards(role, arns, PREFIX_REASON)
 
 
-def may_use_key(role: iam.Role, *, key: kms.IKey, services: Iterable[str]) -> None:
-    """Encrypt and decrypt with the environment's key, but only through these services, never by itself."""
+def may_use_key(role: iam.Role, *, key: kms.IKey, services: Iterable[str], encrypts: bool = True) -> None:
+    """Decrypt with the environment's key and, where it stores anything, encrypt: through these services only."""
     via = [f"{service}.{Aws.REGION}.{Aws.URL_SUFFIX}" for service in services]
     role.add_to_policy(
         iam.PolicyStatement(
-            actions=["kms:Decrypt", "kms:GenerateDataKey"],
+            actions=["kms:Decrypt", "kms:GenerateDataKey"] if encrypts else ["kms:Decrypt"],
             resources=[key.key_arn],
             conditions={"StringEquals": {"kms:ViaService": via}},
         )

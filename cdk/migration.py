@@ -8,10 +8,13 @@ from aws_cdk import CustomResource, Duration
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
+from cdk.duty import READ_ONLY
 from cdk.ledger import user_of
 
-READERS = frozenset({"anchor", "dashboard"})
-"""Functions that look at the ledger and never write to it."""
+READERS = frozenset({"anchor", "dashboard", *READ_ONLY})
+"""Functions and people that look at the ledger and never write to it."""
+WITNESSES = frozenset({"export"})
+"""Functions that look at it, and write nothing but what they did: into the audit log."""
 TIME_MAX = Duration.minutes(10)
 
 
@@ -36,8 +39,9 @@ class Migration(Construct):
             service_timeout=TIME_MAX,
             properties={
                 "Code": code,
-                "Writers": ",".join(user_of(name) for name in sorted(connections) if name not in READERS),
-                "Readers": ",".join(user_of(name) for name in sorted(READERS)),
+                "Writers": ",".join(user_of(name) for name in sorted({*connections} - READERS - WITNESSES)),
+                "Readers": ",".join(user_of(name) for name in sorted(connections) if name in READERS),
+                "Witnesses": ",".join(user_of(name) for name in sorted(WITNESSES)),
                 "ConnectionsMax": ",".join(f"{user_of(name)}={most}" for name, most in sorted(connections.items())),
             },
         )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from aws_cdk import Fn, Stack
+from aws_cdk import Aws, Fn, Stack
 from aws_cdk import aws_directconnect as directconnect
 from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
@@ -41,7 +42,7 @@ class NetworkStack(Stack):
         vpc.add_flow_log(
             "Flows",
             destination=ec2.FlowLogDestination.to_cloud_watch_logs(
-                LogGroup(self, "FlowLogs", environment=environment, name="network", key=key).group
+                LogGroup(self, "FlowLogs", environment=environment, name="network", key=key).group, self._writer()
             ),
         )
         if environment.direct_connect_gateway:
@@ -65,6 +66,17 @@ class NetworkStack(Stack):
     def availability_zones(self) -> list[str]:
         """By position. A stack that has an account would look them up there: whoever synthesises needs no credentials."""
         return [Fn.select(index, Fn.get_azs()) for index in range(self._zones)]
+
+    def _writer(self) -> iam.Role:
+        """For flow logs of this account only."""
+        ours = f"arn:{Aws.PARTITION}:ec2:{Aws.REGION}:{Aws.ACCOUNT_ID}:vpc-flow-log/*"
+        conditions = {"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}, "ArnLike": {"aws:SourceArn": ours}}
+        return iam.Role(
+            self,
+            "FlowWriter",
+            description="Writes the flow log of the network",
+            assumed_by=iam.ServicePrincipal("vpc-flow-logs.amazonaws.com", conditions=conditions),
+        )
 
     def _vpc(self, environment: Environment, addresses: FixedAddresses) -> ec2.Vpc:
         line = bool(environment.vpn_address or environment.direct_connect_gateway)

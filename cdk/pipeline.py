@@ -60,7 +60,7 @@ class PipelineStack(Stack):
         common = Common.made_in(
             self,
             environment=environment,
-            path=configuration.path,
+            configuration=configuration,
             bundle=bundle,
             ledger=ledger,
             key=key,
@@ -76,7 +76,7 @@ class PipelineStack(Stack):
             self,
             "Migration",
             function=migrate.function,
-            connections=connections_by_user(configuration),
+            connections=connections_by_user(environment, configuration),
             code=bundle.code_hash(),
         )
         self.stages = self._chain(common, migration, alarms)
@@ -97,6 +97,7 @@ class PipelineStack(Stack):
             made[stage.name] = ChainStage(self, construct_id, stage=stage, common=common, overrides=own)
             self._grant(stage, made[stage.name].function.role, stage.name)
             StageAlarms(self, f"{construct_id}Alarms", stage=stage, environment=self._environment, topic=alarms)
+            self._grant_apart(stage, made[stage.name], common)
             # No message is handled, by new code or at all, before the ledger is what it needs.
             made[stage.name].function.function.node.add_dependency(migration)
         if task:
@@ -120,7 +121,16 @@ class PipelineStack(Stack):
         may_put(role, environment=self._environment, stores=stage.writes)
         may_open(role, secrets=secrets)
         may_log_in(role, ledger=self._ledger, user=user_of(user))
-        may_use_key(role, key=self._key, services=("s3", "secretsmanager") if secrets else ("s3",))
+        services = [name for name, used in (("s3", touched), ("secretsmanager", secrets)) if used]
+        if services:
+            may_use_key(role, key=self._key, services=services, encrypts=bool(stage.writes))
+
+    def _grant_apart(self, stage: Stage, made: ChainStage, common: Common) -> None:
+        """What only single stages do."""
+        if stage.takes_reference_table:
+            common.settings.may_read_reference_table(made.function.role)
+        if stage.sends_to_itself:
+            may_send(made.function.role, queues=[made.queue.queue.queue_arn])
 
     def _grant_beside(self, migrate: Function, tick: Function) -> None:
         may_log_in(tick.role, ledger=self._ledger, user=user_of("tick"))

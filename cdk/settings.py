@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from aws_cdk import Aws, Stack
@@ -11,9 +10,11 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3_assets as assets
 from constructs import Construct
 
+from cdk.configuration import Configuration
 from cdk.environment import PRODUCT, Environment
 from cdk.grants import may_fetch
 from cdk.ledger import Ledger, user_of
+from cdk.reference_table import ReferenceTable
 from cdk.stores import store_urls
 
 NAMESPACE = "Tieout"
@@ -34,7 +35,7 @@ class FunctionSettings(Construct):
         construct_id: str,
         *,
         environment: Environment,
-        path: Path,
+        configuration: Configuration,
         ledger: Ledger,
         overrides: Mapping[str, Mapping[str, Any]] | None = None,
         variables: Mapping[str, str] | None = None,
@@ -44,7 +45,10 @@ class FunctionSettings(Construct):
         self._ledger = ledger
         self._overrides = overrides or {}
         self._variables = dict(variables or {})
-        self._asset = assets.Asset(self, "Configuration", path=str(path))
+        self._asset = assets.Asset(self, "Configuration", path=str(configuration.path))
+        self._reference: ReferenceTable | None = None
+        if configuration.reference is not None:
+            self._reference = ReferenceTable(self, "ReferenceTable", file=configuration.reference)
 
     def variables(
         self, function: str, overrides: Mapping[str, Mapping[str, Any]] | None = None, *, as_owner: bool = False
@@ -64,6 +68,11 @@ class FunctionSettings(Construct):
     def may_read_configuration(self, role: iam.Role) -> None:
         may_fetch(role, bucket=self._asset.s3_bucket_name, key=self._asset.s3_object_key)
 
+    def may_read_reference_table(self, role: iam.Role) -> None:
+        """Whoever curates may; there may be none."""
+        if self._reference is not None:
+            self._reference.may_be_read_by(role)
+
     def _all_overrides(self, ledger: dict[str, Any], own: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
         deployment: dict[str, dict[str, Any]] = {
             "stores": store_urls(self._environment),
@@ -72,6 +81,7 @@ class FunctionSettings(Construct):
             # The extraction stack's schedules start tasks; tick leaves sources alone.
             "service": {"extract_by": "scheduler"},
         }
-        for added in (self._overrides, own):
+        reference = {} if self._reference is None else self._reference.overrides
+        for added in (reference, self._overrides, own):
             deployment |= {key: {**deployment.get(key, {}), **table} for key, table in added.items()}
         return deployment

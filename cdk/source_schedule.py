@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from aws_cdk import Duration, TimeZone
+from aws_cdk import Aws, Duration, TimeZone
 from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_scheduler as scheduler
 from aws_cdk import aws_scheduler_targets as targets
 from aws_cdk import aws_sqs as sqs
@@ -13,6 +14,7 @@ from constructs import Construct
 
 from cdk.configuration import Source
 from cdk.environment import Environment
+from cdk.grants import may_start
 from cdk.place import Place
 
 RETRIES_MAX = 3
@@ -45,6 +47,8 @@ class SourceSchedule(Construct):
             dead_letter_queue=missed,
             retry_attempts=RETRIES_MAX,
             max_event_age=LATE_MAX,
+            # CDK would let it start the task in any cluster.
+            role=self._role(source, group, task, cluster, missed).without_policy_updates(),
         )
         for name, expression in _expressions(source):
             scheduler.Schedule(
@@ -57,6 +61,26 @@ class SourceSchedule(Construct):
                 target=target,
                 time_window=scheduler.TimeWindow.off(),
             )
+
+    def _role(
+        self,
+        source: Source,
+        group: scheduler.IScheduleGroup,
+        task: ecs.FargateTaskDefinition,
+        cluster: ecs.ICluster,
+        missed: sqs.IQueue,
+    ) -> iam.Role:
+        """For the schedules of this group: start this task in this cluster, and say when that was not possible."""
+        ours = {"aws:SourceAccount": Aws.ACCOUNT_ID, "aws:SourceArn": group.schedule_group_arn}
+        role = iam.Role(
+            self,
+            "Starter",
+            description=f"Starts the task that reads {source.name}",
+            assumed_by=iam.ServicePrincipal("scheduler.amazonaws.com", conditions={"StringEquals": ours}),
+        )
+        may_start(role, definition=task, cluster=cluster)
+        role.add_to_policy(iam.PolicyStatement(actions=["sqs:SendMessage"], resources=[missed.queue_arn]))
+        return role
 
 
 def _expressions(source: Source) -> Iterator[tuple[str, scheduler.ScheduleExpression]]:

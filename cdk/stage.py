@@ -11,7 +11,7 @@ from constructs import Construct
 from cdk.common import Common
 from cdk.function import Function
 from cdk.stage_queue import StageQueue
-from cdk.stage_rule import StageRule
+from cdk.stage_rule import DeletionRule, StageRule
 from functions.topology import Stage
 
 
@@ -32,6 +32,8 @@ class ChainStage(Construct):
         self.queue = StageQueue(self, "Queues", environment=environment, stage=stage)
         if stage.prefix:
             StageRule(self, "Notices", environment=environment, stage=stage, queue=self.queue)
+        if stage.deleted_from:
+            DeletionRule(self, "Deletions", environment=environment, stage=stage, queue=self.queue)
         self.function = Function(self, "Work", row=stage, common=common, overrides=overrides)
         # Bounded here and not by reserved concurrency, whose throttles count as receives of a message.
         self.source = sources.SqsEventSource(

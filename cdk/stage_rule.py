@@ -1,4 +1,4 @@
-"""The rule that sends a stage's notices: objects created under its prefix, with one of its endings, in one bucket."""
+"""The rules that send a stage's notices: objects created under its prefix, with one of its endings, or objects deleted."""
 
 from __future__ import annotations
 
@@ -36,5 +36,34 @@ class StageRule(Construct):
             rule_name=environment.named(stage.name),
             description=f"Objects under {stage.prefix} start {stage.name}",
             event_pattern=events.EventPattern(source=["aws.s3"], detail_type=["Object Created"], detail=detail),
+            targets=[targets.SqsQueue(queue.queue, dead_letter_queue=queue.dead)],
+        )
+
+
+def deleted_pattern(environment: Environment, stage: Stage) -> dict[str, Any]:
+    """Objects of the stores in `deleted_from`, in whichever of our buckets they lie."""
+    buckets = sorted({bucket_of(store) for store in stage.deleted_from})
+    return {
+        "bucket": {"name": [bucket_name(environment, each) for each in buckets]},
+        "object": {"key": [{"prefix": f"{store}/"} for store in stage.deleted_from]},
+    }
+
+
+class DeletionRule(Construct):
+    """The same for a stage that is started by deleted objects."""
+
+    def __init__(
+        self, scope: Construct, construct_id: str, *, environment: Environment, stage: Stage, queue: StageQueue
+    ) -> None:
+        super().__init__(scope, construct_id)
+        pattern = events.EventPattern(
+            source=["aws.s3"], detail_type=["Object Deleted"], detail=deleted_pattern(environment, stage)
+        )
+        events.Rule(
+            self,
+            "Rule",
+            rule_name=environment.named(stage.name),
+            description=f"Deleted objects start {stage.name}",
+            event_pattern=pattern,
             targets=[targets.SqsQueue(queue.queue, dead_letter_queue=queue.dead)],
         )

@@ -8,6 +8,7 @@ from aws_cdk import Aws, CfnOutput, Stack
 from constructs import Construct
 
 from cdk.environment import Environment
+from cdk.expiry import check_expiry
 from cdk.key import EnvironmentKey
 from cdk.log_bucket import LogBucket
 from cdk.store_bucket import StoreBucket
@@ -19,6 +20,7 @@ class StorageStack(Stack):
 
     def __init__(self, scope: Construct, construct_id: str, *, environment: Environment, **stack: Any) -> None:
         super().__init__(scope, construct_id, **stack)
+        check_expiry(environment)
         self.key = EnvironmentKey(self, "Key", environment=environment).key
         logs = LogBucket(self, "AccessLogs", environment=environment, name=bucket_name(environment, "access-logs"))
         self.buckets = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -9,6 +11,7 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from cdk.environment import Environment
+from cdk.expiry import GONE_DAYS, days_of
 from cdk.stores import LOCKED, bucket_name
 
 EXPORT_DAYS = 1
@@ -17,7 +20,10 @@ TIERING_DAYS = 30
 
 
 class StoreBucket(Construct):
-    """`bucket` is one of `cdk.stores.BUCKETS`. What the chain stores in it never expires: the ledger knows every object."""
+    """`bucket` is one of `cdk.stores.BUCKETS`.
+
+    What the chain stores in it expires only where the environment says so; the ledger is told of every object that does.
+    """
 
     def __init__(
         self,
@@ -49,7 +55,7 @@ class StoreBucket(Construct):
             ),
             server_access_logs_bucket=logs,
             server_access_logs_prefix=f"{name}/",
-            lifecycle_rules=list(_rules(name)),
+            lifecycle_rules=_rules(name, days_of(name, environment.expire_days)),
             removal_policy=RemovalPolicy.RETAIN if environment.protected else RemovalPolicy.DESTROY,
         )
         self._refuse_overwriting()
@@ -79,12 +85,12 @@ class StoreBucket(Construct):
         )
 
 
-def _rules(name: str) -> list[s3.LifecycleRule]:
+def _rules(name: str, days: Mapping[str, int]) -> list[s3.LifecycleRule]:
     rules = [
         s3.LifecycleRule(
             id="leftovers",
             abort_incomplete_multipart_upload_after=Duration.days(LEFTOVER_DAYS),
-            noncurrent_version_expiration=Duration.days(TIERING_DAYS),
+            noncurrent_version_expiration=Duration.days(GONE_DAYS),
         ),
         s3.LifecycleRule(
             id="tiering",
@@ -96,5 +102,16 @@ def _rules(name: str) -> list[s3.LifecycleRule]:
         ),
     ]
     if name == "curated":
-        rules.append(s3.LifecycleRule(id="exports", prefix="exports/", expiration=Duration.days(EXPORT_DAYS)))
+        # Of these nobody may want back what was removed: whoever needs the list asks for it again.
+        day = Duration.days(EXPORT_DAYS)
+        rules.append(
+            s3.LifecycleRule(id="exports", prefix="exports/", expiration=day, noncurrent_version_expiration=day)
+        )
+    # First a marker is put over the object; the old version goes with the leftovers, or when its lock ends.
+    rules += [
+        s3.LifecycleRule(id=f"expire-{store}", prefix=f"{store}/", expiration=Duration.days(each))
+        for store, each in days.items()
+    ]
+    if days:
+        rules.append(s3.LifecycleRule(id="markers", expired_object_delete_marker=True))
     return rules

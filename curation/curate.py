@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,8 @@ import pyarrow.parquet as pq
 from curation.chunk import CuratedChunk, curate_chunk
 from curation.encoding import write_parquet
 from curation.reference import ReferenceColumns, read_reference
-from payments.config import Configuration
-from payments.errors import BooksOff, Busy, SetAside, Tampered, TieoutError, Unreadable, WrongConfiguration
+from payments.config import Configuration, ReferenceTable
+from payments.errors import BooksOff, Busy, SetAside, Tampered, TieoutError, Unreadable
 from payments.hashing import sha256_of
 from payments.keys import ChunkKey, complete_key, run_chain
 from payments.ports import Ledger, ObjectStore, StoredObject
@@ -30,12 +31,12 @@ TRIES = 50
 
 @dataclass
 class CuratePorts:
-    """What curate needs of the world. The reference table is read once per process."""
+    """What curate needs of the world. `fetch` gives the reference table's bytes; it is read once per process."""
 
     ledger: Ledger
     store: ObjectStore
     configuration: Configuration
-    base: Path
+    fetch: Callable[[ReferenceTable], bytes]
     spool: Path
     reference: list[ReferenceColumns | None] = field(default_factory=list)
 
@@ -68,12 +69,13 @@ def put_complete(store: ObjectStore, run: Run) -> None:
 def _curate(ports: CuratePorts, key: ChunkKey, chunk: Chunk) -> Run:
     source = ports.configuration.source_named(key.source)
     assert source is not None
+    reference = _reference(ports)
     result = curate_chunk(
         _raw(ports, key, chunk),
         key=key,
         source=source,
         curation=ports.configuration.curation,
-        reference=_reference(ports),
+        reference=reference,
         business_date=key.business_date,
     )
     if result.curated_total + result.quarantined_total != chunk.extracted:
@@ -82,7 +84,7 @@ def _curate(ports: CuratePorts, key: ChunkKey, chunk: Chunk) -> Run:
     quarantine = _put(ports, key.quarantine, result.quarantine)
     for _ in range(TRIES):
         try:
-            return _record(ports, key, result, curated, quarantine)
+            return _record(ports, key, result, curated, quarantine, reference)
         except Busy:
             continue
     raise Busy(f"run {key.source}/{key.run:06d} is changed too often to record chunk {key.chunk}")
@@ -102,15 +104,8 @@ def _raw(ports: CuratePorts, key: ChunkKey, chunk: Chunk) -> pa.Table:
 def _reference(ports: CuratePorts) -> ReferenceColumns | None:
     table = ports.configuration.curation.reference_table
     if not ports.reference:
-        ports.reference.append(None if table is None else read_reference(table, _bytes(ports.base / table.path)))
+        ports.reference.append(None if table is None else read_reference(table, ports.fetch(table)))
     return ports.reference[0]
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise WrongConfiguration(f"curation.reference_table.path: {path.name}: {error.strerror}") from error
 
 
 def _put(ports: CuratePorts, key: str, table: pa.Table) -> StoredObject:
@@ -121,7 +116,12 @@ def _put(ports: CuratePorts, key: str, table: pa.Table) -> StoredObject:
 
 
 def _record(
-    ports: CuratePorts, key: ChunkKey, result: CuratedChunk, curated: StoredObject, quarantine: StoredObject
+    ports: CuratePorts,
+    key: ChunkKey,
+    result: CuratedChunk,
+    curated: StoredObject,
+    quarantine: StoredObject,
+    reference: ReferenceColumns | None,
 ) -> Run:
     """One transaction: the chunk, the run's count of open chunks, and the end of the run if this was the last."""
     with ports.ledger.begin() as tx:
@@ -151,6 +151,9 @@ def _record(
             "curated_sha256": curated.sha256,
             "quarantine_sha256": quarantine.sha256,
         }
+        if reference is not None:
+            # The bytes depend on it as much as on the configuration, whose hash does not cover it.
+            body["reference_sha256"] = reference.sha256
         tx.audit.append(run_chain(key.source, key.run), "chunk_curated", body)
         return settle_run(tx, run)
 

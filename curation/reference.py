@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 from dataclasses import dataclass
 
@@ -22,12 +23,16 @@ BYTES_MAX = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class ReferenceColumns:
-    """The table as two string arrays of equal length; `keys` are distinct. `match` is our column that is looked up."""
+    """The table as two string arrays of equal length; `keys` are distinct. `match` is our column that is looked up.
+
+    `sha256` is that of the file it was read from.
+    """
 
     match: str
     keys: pa.Array
     taken: pa.Array
     required: bool
+    sha256: str = ""
 
 
 def read_reference(table: ReferenceTable, data: bytes) -> ReferenceColumns:
@@ -35,6 +40,12 @@ def read_reference(table: ReferenceTable, data: bytes) -> ReferenceColumns:
     place = f"curation.reference_table {table.path!a}"
     if len(data) > BYTES_MAX:
         raise WrongConfiguration(f"{place} has more than {BYTES_MAX} bytes")
+    digest = hashlib.sha256(data).hexdigest()
+    if table.sha256 not in {"", digest}:
+        raise WrongConfiguration(
+            f"{place} is not the file that curation.reference_table.sha256 names",
+            next_step="Put that file back; for a new one name its SHA-256, or deploy again.",
+        )
     if table.match not in MATCHED_COLUMNS:
         raise WrongConfiguration(
             f"curation.reference_table.match names {table.match!a}, which is no text column of ours",
@@ -46,7 +57,7 @@ def read_reference(table: ReferenceTable, data: bytes) -> ReferenceColumns:
     except (UnicodeDecodeError, csv.Error) as error:
         raise WrongConfiguration(f"{place} is not CSV in UTF-8: {type(error).__name__}") from error
     keys = pa.array(found.keys(), pa.string())
-    return ReferenceColumns(table.match, keys, pa.array(found.values(), pa.string()), table.required)
+    return ReferenceColumns(table.match, keys, pa.array(found.values(), pa.string()), table.required, digest)
 
 
 def _entries(reader: csv.DictReader[str], table: ReferenceTable, place: str) -> dict[str, str]:

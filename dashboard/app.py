@@ -1,16 +1,17 @@
-"""The page: FastAPI routes over the ledger, read-only, server-rendered, without a line of script."""
+"""The page: routes over the ledger, read-only, server-rendered, without a line of script."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fastapi import FastAPI
-from fastapi.staticfiles import StaticFiles
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.staticfiles import StaticFiles
 
-from dashboard.filters import KINDS, PAGE_ROWS, STATES, Filters, WrongFilter
+from dashboard.export_pages import ExportPages
+from dashboard.filters import KINDS, PAGE_ROWS, STATES, WrongFilter, filters_of
 from dashboard.guard import HEADERS, Guard
 from dashboard.people import sees_audit, viewer
 from dashboard.templating import FOLDER, environment
@@ -30,10 +31,9 @@ if TYPE_CHECKING:
 NAME_MAX = 200
 
 
-def create_app(world: World, sign_in: SignIn | None = None) -> FastAPI:
-    """The page over one world. It only ever looks: no route changes anything. With `sign_in` it asks who somebody is."""
-    # No generated documentation pages: they load scripts from elsewhere.
-    app = FastAPI(title="Tieout", docs_url=None, redoc_url=None, openapi_url=None)
+def create_app(world: World, sign_in: SignIn | None = None) -> Starlette:
+    """The page over one world. It only looks: no route changes the ledger. With `sign_in` it asks who somebody is."""
+    app = Starlette()
     pages = Pages(world)
     if sign_in is not None:
         from dashboard.door import Door
@@ -52,8 +52,9 @@ def create_app(world: World, sign_in: SignIn | None = None) -> FastAPI:
         ("/runs/{source}/{ordinal}", pages.run),
         ("/status.json", pages.status),
         ("/healthz", pages.health),
+        *ExportPages(world, pages).routes,
     ):
-        app.add_api_route(path, page, methods=["GET"], response_model=None)
+        app.add_route(path, page, methods=["GET"])
     app.add_exception_handler(HTTPException, pages.refused)
     app.add_exception_handler(TieoutError, pages.troubled)
     app.add_exception_handler(Exception, pages.failed)
@@ -67,16 +68,15 @@ class Pages:
         self._world = world
         self._templates = environment()
 
-    def books(self) -> Response:
+    def books(self, _request: Request) -> Response:
         now = self._world.clock.now()
         with self._world.ledger.look() as tx:
             found = books(tx, self._world.configuration, now)
-        return self._render("books.html", **found)
+        return self.render("books.html", **found)
 
     def mismatches(self, request: Request) -> Response:
-        given = {name: request.query_params.get(name, "")[:NAME_MAX] for name in Filters.__slots__}
         try:
-            filters = Filters(**given)
+            filters = filters_of(request.query_params)
         except WrongFilter as error:
             return self.problem(400, "This list cannot be shown", str(error))
         with self._world.ledger.look() as tx:
@@ -84,7 +84,7 @@ class Pages:
             count = tx.mismatches.count(**filters.where)
         more = filters.behind(rows[-1].id) if len(rows) == PAGE_ROWS else ""
         acquirers = [each.name for each in self._world.configuration.acquirer]
-        return self._render(
+        return self.render(
             "mismatches.html",
             filters=filters,
             rows=rows,
@@ -95,26 +95,27 @@ class Pages:
             acquirers=acquirers,
         )
 
-    def mismatch(self, mismatch_id: str) -> Response:
+    def mismatch(self, request: Request) -> Response:
         with self._world.ledger.look() as tx:
-            found = tx.mismatches.get(known(mismatch_id))
+            found = tx.mismatches.get(known(request.path_params["mismatch_id"]))
             file = tx.files.get(found.file_id) if found is not None and found.file_id else None
             sha = "" if found is None else found.result_sha256
             result = tx.results.get(found.acquirer, sha) if found is not None and sha else None
         if found is None:
             return self.problem(404, "There is no such mismatch", "/mismatches lists them all.")
-        return self._render("mismatch.html", mismatch=found, file=file, result=result, compared=compared(found))
+        return self.render("mismatch.html", mismatch=found, file=file, result=result, compared=compared(found))
 
-    def file(self, file_id: str) -> Response:
+    def file(self, request: Request) -> Response:
         with self._world.ledger.look() as tx:
-            file = tx.files.get(known(file_id))
+            file = tx.files.get(known(request.path_params["file_id"]))
             if file is None:
                 return self.problem(404, "There is no such file", "The first page lists the newest ones.")
             facts = file_facts(tx, file)
             audit, cut = audit_trail(tx, file_chain(file.file_id))
-        return self._render("file.html", facts=facts, file=file, audit=audit, audit_cut=cut, sees_audit=sees_audit())
+        return self.render("file.html", facts=facts, file=file, audit=audit, audit_cut=cut, sees_audit=sees_audit())
 
-    def run(self, source: str, ordinal: str) -> Response:
+    def run(self, request: Request) -> Response:
+        source, ordinal = request.path_params["source"], request.path_params["ordinal"]
         number = int(ordinal) if ordinal.isascii() and ordinal.isdigit() and len(ordinal) < 12 else 0
         with self._world.ledger.look() as tx:
             run = tx.runs.get(known(source), number)
@@ -122,24 +123,26 @@ class Pages:
                 return self.problem(404, "There is no such run", "The first page lists the newest ones.")
             facts = run_facts(tx, run)
             audit, cut = audit_trail(tx, run_chain(run.source, run.ordinal))
-        return self._render("run.html", facts=facts, run=run, audit=audit, audit_cut=cut, sees_audit=sees_audit())
+        return self.render("run.html", facts=facts, run=run, audit=audit, audit_cut=cut, sees_audit=sees_audit())
 
-    def status(self) -> Response:
+    def status(self, _request: Request) -> Response:
         """The object of `tieout status --json`."""
         now = self._world.clock.now()
         with self._world.ledger.look() as tx:
             found = attention(tx, self._world.configuration, now)
             return JSONResponse({**statement(tx).to_json(), **found.to_json()})
 
-    def health(self) -> Response:
+    def health(self, _request: Request) -> Response:
         """200 as long as the ledger answers."""
         with self._world.ledger.look() as tx:
             tx.firings.count()
         return JSONResponse({"status": "ok"})
 
     def refused(self, _request: Request, error: Exception) -> Response:
-        status = error.status_code if isinstance(error, HTTPException) else 400
-        return self.problem(status, "There is no such page" if status == 404 else "This cannot be done here", "")
+        status, headers = (error.status_code, error.headers) if isinstance(error, HTTPException) else (400, None)
+        answer = self.problem(status, "There is no such page" if status == 404 else "This cannot be done here", "")
+        answer.headers.update(headers or {})  # which methods are allowed (RFC 9110, 15.5.6)
+        return answer
 
     def troubled(self, _request: Request, error: Exception) -> Response:
         step = error.next_step if isinstance(error, TieoutError) else ""
@@ -150,7 +153,7 @@ class Pages:
         # An exception that nobody expected may hold anything in its text: the log names its type and place (I7).
         return self.problem(500, "This page could not be made", "The service log says what happened.")
 
-    def _render(self, template: str, *, status: int = 200, **values: Any) -> Response:
+    def render(self, template: str, *, status: int = 200, **values: Any) -> Response:
         is_virtual = self._world.configuration.clock.start is not None
         values = {"now": self._world.clock.now(), "is_virtual": is_virtual, "person": viewer(), **values}
         return HTMLResponse(self._templates.get_template(template).render(values), status)

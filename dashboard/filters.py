@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -11,6 +12,7 @@ from payments.states import MismatchKind, MismatchState
 from reconciliation.statement import OPEN_STATES
 
 PAGE_ROWS = 50
+TEXT_MAX = 200
 ALL = "all"
 KINDS = tuple(str(each) for each in MismatchKind)
 STATES = tuple(str(each) for each in MismatchState)
@@ -53,7 +55,20 @@ class Filters:
 
     def behind(self, last: str) -> str:
         """The address of the page that begins behind the mismatch `last`; without it, of the first page."""
+        return self._address("/mismatches", last)
+
+    @property
+    def export(self) -> str:
+        """The address of the whole list as CSV."""
+        return self._address("/exports/mismatches.csv", "")
+
+    def _address(self, path: str, last: str) -> str:
         given = {"kind": self.kind, "state": self.state, "acquirer": self.acquirer, "date": self.date}
         query = {**given, "file": self.file, "after": last}
         text = urlencode({name: value for name, value in query.items() if value})
-        return f"/mismatches?{text}" if text else "/mismatches"
+        return f"{path}?{text}" if text else path
+
+
+def filters_of(asked: Mapping[str, str]) -> Filters:
+    """From the query of an address. Raises WrongFilter."""
+    return Filters(**{name: asked.get(name, "")[:TEXT_MAX] for name in Filters.__slots__})

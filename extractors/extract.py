@@ -41,6 +41,10 @@ LOG = logging.getLogger(__name__)
 OpenSource = Callable[[], AbstractContextManager[Source]]
 
 
+class BeingExtracted(Busy):
+    """Somebody else reads this source now: for as long as that takes, which may be hours."""
+
+
 @dataclass(frozen=True, slots=True)
 class ExtractPorts:
     """What extract needs of the world. `spool` is where a chunk is written before it is stored (None: the system's place)."""
@@ -54,12 +58,12 @@ class ExtractPorts:
 def extract(ports: ExtractPorts, source: SourceSection, open_source: OpenSource, *, config_hash: str) -> Run | None:
     """One extraction: the run as it was left (closed or curated), or None when there is nothing new.
 
-    Raises Busy when the source is being extracted already, Unreachable and WrongConfiguration from the source, Tampered when the
+    Raises BeingExtracted when somebody else is at it, Unreachable and WrongConfiguration from the source, Tampered when the
     store holds foreign objects under our keys. After any of them the next call goes on where this one stopped.
     """
     lease = ports.ledger.leases.acquire(f"source:{source.name}", ttl=LEASE_TTL)
     if lease is None:
-        raise Busy(f"source {source.name} is being extracted already")
+        raise BeingExtracted(f"source {source.name} is being extracted already")
     held = _HeldLease(ports.ledger.leases, lease)
     try:
         last = last_run(ports.ledger, source.name)

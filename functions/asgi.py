@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from typing import Any
@@ -19,6 +20,8 @@ log = logging.getLogger(__name__)
 
 ANSWER_BYTES_MAX = 4_000_000
 """Lambda takes an answer of 6 MB, in which text that is not plain takes a third more."""
+PLAIN_BYTES_MAX = 900_000
+"""As a text within JSON any byte may take six; beyond this all is packed, and takes a third more whatever it is."""
 SERVER_ERROR = 500
 
 
@@ -73,10 +76,7 @@ class _Answer:
                 cookies.append(value)
             else:
                 headers[name] = f"{headers[name]}, {value}" if name in headers else value
-        try:
-            text, is_binary = body.decode(), False
-        except UnicodeDecodeError:
-            text, is_binary = base64.b64encode(body).decode(), True
+        text, is_binary = _text_of(body)
         return {
             "statusCode": self._status,
             "headers": headers,
@@ -84,6 +84,14 @@ class _Answer:
             "body": text,
             "isBase64Encoded": is_binary,
         }
+
+
+def _text_of(body: bytes) -> tuple[str, bool]:
+    """As JSON can hold it, and whether it is packed."""
+    if len(body) <= PLAIN_BYTES_MAX:
+        with contextlib.suppress(UnicodeDecodeError):
+            return body.decode(), False
+    return base64.b64encode(body).decode(), True
 
 
 def _scope_of(event: dict[str, Any], public: str) -> Message:

@@ -5,8 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from functions.batch import handle, world
+from runtime.wakes import known
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """Answer an SQS batch: whatever a message says, everything that is due is assembled."""
-    return handle(event, lambda _body: world().assemble())
+    """Answer an SQS batch: whoever a message of ours is about, everything that is due is assembled."""
+
+    def assemble(body: str) -> None:
+        known(body, world().key_in)
+        world().assemble()
+
+    return handle(event, assemble)

@@ -24,13 +24,20 @@ MARGIN_S = 120
 Watch = Callable[[str], AbstractContextManager[None]]
 """Given a message's body, what surrounds the work on it: log lines and traces that name what they are about."""
 
+Rest = Callable[[Any, Exception], None]
+"""Given a record that failed and its error: says to the queue when the message comes again."""
+
 _worlds: list[World] = []
 _watches: list[Watch] = []
+_rests: list[Rest] = []
 
 
 def use(world: World) -> None:
-    """Let the handlers of this process work in `world`: a local worker's, which also emits notices and has its own log."""
-    _worlds[:], _watches[:] = [world], [lambda _body: nullcontext()]
+    """Let the handlers of this process work in `world`: a local worker's, which also emits notices and has its own log.
+
+    It puts failed messages back itself.
+    """
+    _worlds[:], _watches[:], _rests[:] = [world], [lambda _body: nullcontext()], [lambda _record, _error: None]
 
 
 def world() -> World:
@@ -51,6 +58,15 @@ def watch() -> Watch:
     return _watches[0]
 
 
+def rest() -> Rest:
+    """As `use` was told, else that of SQS and Lambda, which leave a failed message alone until its visibility ends."""
+    if not _rests:
+        from functions.resting import Resting
+
+        _rests.append(Resting(world))
+    return _rests[0]
+
+
 def time_left(context: object) -> MayBegin:
     """Says no from `MARGIN_S` before Lambda ends this invocation. A worker of our own, which gives no context, is never ended."""
     if not hasattr(context, "get_remaining_time_in_millis"):
@@ -63,14 +79,32 @@ def handle(event: dict[str, Any], act: Callable[[str], object]) -> dict[str, Any
     """Call `act` with each message's body; answer which messages failed, so that only those come again."""
     from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 
-    about = watch()
+    about, rested = watch(), rest()
 
     def one(record: Any) -> None:
         with about(record.body), failures_said():
-            act(record.body)
+            try:
+                act(record.body)
+            except Exception as error:  # let through: said above, and answered as failed
+                rested(record, error)
+                raise
 
     processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
     return dict(process_partial_response(event=event, record_handler=one, processor=processor, context=None))
+
+
+@contextmanager
+def by_itself(name: str) -> Iterator[None]:
+    """Around what a function does that no message asked for. Lambda prints what it raises: of an unknown error only its type."""
+    from runtime.wakes import wake
+
+    try:
+        with watch()(wake(name)), failures_said():
+            yield
+    except TieoutError:
+        raise
+    except Exception as error:  # noqa: BLE001  (raised on, without what it says)
+        raise RuntimeError(f"{name} failed: {type(error).__name__}; the line before says where") from None
 
 
 @contextmanager

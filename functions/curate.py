@@ -6,9 +6,8 @@ from typing import Any
 
 from functions.batch import handle, world
 from functions.patience import patiently
-from runtime.notices import key_of
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Answer an SQS batch."""
-    return handle(event, lambda body: patiently(context, lambda: world().curate_object(key_of(body))))
+    return handle(event, lambda body: patiently(context, lambda: world().curate_object(world().key_in(body))))

@@ -9,7 +9,7 @@ from functions.custom_resource import answered
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """`Writers` and `Readers` in the resource's properties are database users, separated by commas.
+    """`Writers`, `Readers` and `Witnesses` in the resource's properties are database users, separated by commas.
 
     `ConnectionsMax` (`user=10,...`) says how many connections each may have at once.
     """
@@ -19,10 +19,10 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         from runtime.ledger.users import make_users
 
         ledger = world().ledger  # opening it brings its tables to this version
-        writers, readers = (_names(properties.get(each, "")) for each in ("Writers", "Readers"))
+        users = {each.lower(): _names(properties.get(each, "")) for each in ("Writers", "Readers", "Witnesses")}
         pairs = [each.partition("=") for each in _names(properties.get("ConnectionsMax", ""))]
         at_once = {name: int(most) for name, _, most in pairs}
-        make_users(ledger.engine, writers=writers, readers=readers, at_once=at_once)
+        make_users(ledger.engine, **users, at_once=at_once)
         return {"Revision": NEWEST}
 
     return answered(event, migrate)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from functions.batch import handle, time_left, world
-from runtime.wakes import acquirer_of
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Answer an SQS batch."""
-    return handle(event, lambda body: world().reconcile_with(acquirer_of(body), time_left(context)))
+    return handle(event, lambda body: world().reconcile_with(world().acquirer_in(body), time_left(context)))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from functions.batch import failures_said, watch, world
+from functions.batch import by_itself, world
 from functions.topology import TOPOLOGY
-from runtime.wakes import wake
 
 
 def handler(_event: dict[str, object], _context: object) -> dict[str, int]:
@@ -12,7 +11,7 @@ def handler(_event: dict[str, object], _context: object) -> dict[str, int]:
     from functions.observe import publish
     from runtime.beat import beat
 
-    with watch()(wake("tick")), failures_said():
+    with by_itself("tick"):
         beaten = beat(world(), TOPOLOGY)
         publish(beaten.measures)
     return {"woken": beaten.woken, "swept": beaten.swept}

@@ -11,6 +11,11 @@ from typing import Literal
 Layer = Literal["base", "arrow", "match", "sftp", "sources", "web"]
 """One set of locked dependencies: `make bundle` makes a Lambda layer of each."""
 
+SHORT_S_MAX = 300
+SHORT_FACTOR = 6
+RECEIVES_MAX = 5
+"""How often a message is received before it is a dead letter. `functions.resting` has a rest for each receive but the last."""
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -19,7 +24,9 @@ class Stage:
     A stage is started by objects created under `prefix` (ending in one of `suffixes`), by a wake-up that names a
     subject (a source or an acquirer), or by both. `reads` and `writes` are the first parts of the keys it touches in the
     object store; what it writes it may read too, because an object that is already there is hashed. `secrets` are the
-    tables of the configuration whose secrets it opens. `at_once_max` bounds how many run at the same time.
+    tables of the configuration whose secrets it opens. `at_once_max` bounds how many run at the same time. Objects of the
+    stores in `deleted_from` start it when they are deleted, which only a store on AWS tells. `takes_reference_table`: it
+    reads the file of `curation.reference_table`. `sends_to_itself`: it asks for its own work once more.
     """
 
     name: str
@@ -34,10 +41,22 @@ class Stage:
     writes: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
     layers: tuple[Layer, ...] = ("base", "arrow")
+    deleted_from: tuple[str, ...] = ()
+    takes_reference_table: bool = False
+    sends_to_itself: bool = False
 
     @property
     def queue(self) -> str:
         return self.name
+
+    @property
+    def visibility_s(self) -> int:
+        """How long a message that was received stays invisible, unless it is answered or says itself when it comes again.
+
+        Six times the time-out for short functions, as AWS advises. The long ones are woken, not told: the message says
+        nothing that tick would not say again a minute later. They get the shortest time that Lambda accepts, their time-out.
+        """
+        return self.timeout_s * (SHORT_FACTOR if self.timeout_s <= SHORT_S_MAX else 1)
 
     def is_started_by(self, key: str) -> bool:
         """Whether an object created under `key` starts it."""
@@ -79,9 +98,12 @@ WATCHED: tuple[Watched, ...] = (
     Watched("RunsStopped", "runs-stopped", "Runs stopped: their books do not tie, or their objects were changed."),
     Watched("FilesInDoubt", "files-in-doubt", "It is not known whether files reached the acquirer."),
     Watched("AtRisk", "at-risk", "Files may miss their window, or a host key ends."),
-    Watched("Stuck", "stuck", "Files are held, or their delivery was refused."),
+    Watched("Stuck", "stuck", "Files are held, refused, or left by every task that was started for them."),
     Watched("AnswersOverdue", "answers-overdue", "What was delivered should have been answered by now."),
-    Watched("Failing", "failing", "A source or an outbox could not be reached at the last try."),
+    Watched(
+        "Failing", "failing", "A source or an outbox could not be reached at the last try, or nobody tried in time."
+    ),
+    Watched("ObjectsGone", "objects-gone", "Stored objects are gone that were still needed, or that no rule took."),
 )
 
 BESIDE: tuple[Beside, ...] = (
@@ -107,6 +129,7 @@ BESIDE: tuple[Beside, ...] = (
         "functions.dashboard.handler",
         timeout_s=30,
         memory_mb=1024,
+        reads=("exports",),
         at_once_max=10,
         layers=("base", "web"),
     ),
@@ -120,6 +143,7 @@ TOPOLOGY: tuple[Stage, ...] = (
         memory_mb=2048,
         writes=("raw", "curated"),
         secrets=("source",),
+        sends_to_itself=True,
         layers=("base", "arrow", "sources"),
     ),
     Stage(
@@ -131,6 +155,7 @@ TOPOLOGY: tuple[Stage, ...] = (
         at_once_max=20,
         reads=("raw",),
         writes=("curated", "quarantine"),
+        takes_reference_table=True,
     ),
     Stage(
         "assemble",
@@ -186,6 +211,39 @@ TOPOLOGY: tuple[Stage, ...] = (
         reads=("expected", "redeliveries", "results", "reported"),
         writes=("matched", "open"),
         layers=("base", "arrow", "match"),
+    ),
+    # Tells the ledger which objects expired, or were deleted though nobody here may delete. It touches no store.
+    Stage(
+        "expire",
+        "functions.expire.handler",
+        batch_size=10,
+        timeout_s=60,
+        memory_mb=512,
+        layers=("base",),
+        deleted_from=(
+            "raw",
+            "curated",
+            "quarantine",
+            "expected",
+            "manifests",
+            "outbound",
+            "index",
+            "pool",
+            "redeliveries",
+            "results",
+            "reported",
+            "matched",
+            "open",
+            "heads",
+        ),
+    ),
+    # Writes lists that are too long for an answer of the page; the page alone asks for them, and reads what it may hand out.
+    Stage(
+        "export",
+        "functions.export.handler",
+        timeout_s=300,
+        writes=("exports",),
+        layers=("base",),
     ),
 )
 

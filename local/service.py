@@ -26,6 +26,7 @@ from runtime.beat import begin, raise_alarms, wake_due
 from runtime.key_watch import watch_keys
 from runtime.ledger.clock import LedgerClock
 from runtime.ledger.queue import LedgerQueue
+from runtime.old_exports import forget_exports
 from runtime.schedule import next_due
 from runtime.sweep import sweep
 from runtime.wiring import World
@@ -153,6 +154,7 @@ class Service:
         sweep(self._world, TOPOLOGY)
         raise_alarms(self._world)
         anchor_when_due(self._world)
+        forget_exports(self._world)
 
     def _busy(self) -> set[str]:
         """Queues of the topology that hold any message. Dead letters keep nobody busy."""

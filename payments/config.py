@@ -123,9 +123,13 @@ class Route(Section, frozen=True, kw_only=True):
 
 
 class ReferenceTable(Section, frozen=True, kw_only=True):
-    """A CSV file with a header, joined to each payment: `match` is our column, `key` and `take` are columns of the file."""
+    """A CSV file with a header, joined to each payment: `match` is our column, `key` and `take` are columns of the file.
+
+    `path` may be s3://bucket/key. `sha256`, of the file's bytes, makes it the only one that is taken.
+    """
 
     path: str
+    sha256: str = ""
     key: str
     match: str
     take: str

@@ -13,9 +13,11 @@ from payments.contacts import Contact, of_outbox, of_source
 from payments.ports import Position, Transaction
 from payments.schedules import outbox_due, source_due
 
+READ_WITHIN = timedelta(minutes=15)
+"""A source whose time has come is being read by then: a task starts within two minutes, and its schedule tries that again."""
 OVERDUE_AFTER, OVERDUE_POLLS = timedelta(minutes=5), 3
 """A poll that is so late, and by so many of its intervals, was forgotten: no service runs, or its workers hang."""
-TIMES = ("last_success_at", "failing_since", "next_due_at")
+TIMES = ("last_success_at", "failing_since", "next_due_at", "overdue_since")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class Counterpart:
 
     def to_json(self) -> dict[str, Any]:
         """As `tieout status --json` lists it; what only sources have is left out of an outbox."""
-        fields = ["name", *TIMES[:2], "failures", "error", "reason", TIMES[2]]
+        fields = ["name", *TIMES[:2], "failures", "error", "reason", *TIMES[2:]]
         fields += ["last_run", "last_run_state", "watermark_age_s"] if self.what == "source" else []
         shown = {name: getattr(self, name) for name in fields}
         return shown | {name: None if shown[name] is None else shown[name].isoformat() for name in TIMES}
@@ -57,6 +59,9 @@ class Counterpart:
     def _not_polled(self) -> Concern | None:
         if self.overdue_since is None:
             return None
+        if self.what == "source":
+            due = f"should have been read at {self.overdue_since:%Y-%m-%d %H:%M:%S} UTC, and nobody does"
+            return Concern(f"source {self.name} {due}; what does its task say?", ("extract", self.name))
         due = f"a poll was due at {self.overdue_since:%Y-%m-%d %H:%M:%S} UTC"
         return Concern(
             f"outbox of {self.name}: {due}, and nobody polls; is `tieout run` at work?", ("acquirer", self.name, "test")
@@ -65,7 +70,8 @@ class Counterpart:
 
 def sources(tx: Transaction, configuration: Configuration, now: datetime) -> list[Counterpart]:
     """Every configured source, in the order of the configuration."""
-    return [_source(tx, each, now) for each in configuration.source]
+    by_scheduler = configuration.service.extract_by == "scheduler"
+    return [_source(tx, each, now, by_scheduler) for each in configuration.source]
 
 
 def outboxes(tx: Transaction, configuration: Configuration, now: datetime) -> list[Counterpart]:
@@ -73,19 +79,33 @@ def outboxes(tx: Transaction, configuration: Configuration, now: datetime) -> li
     return [_outbox(tx, each, now) for each in configuration.acquirer]
 
 
-def _source(tx: Transaction, source: SourceSection, now: datetime) -> Counterpart:
+def _source(tx: Transaction, source: SourceSection, now: datetime, by_scheduler: bool) -> Counterpart:
     run = next(iter(tx.runs.find(source=source.name, order="-ordinal", limit=1)), None)
     watermark = tx.watermarks.get(source.name)
     age_s = None if watermark is None else _age_s(source, watermark.position, now)
+    due = source_due(tx, source, now, by_scheduler=by_scheduler)
+    contact = tx.contacts.get(of_source(source.name))
+    # Our own service asks again for what is due; of a scheduler outside nobody hears that it did, or that a task died.
+    forgotten = by_scheduler and due is not None and _is_forgotten(tx, source, max(due, _tried_at(contact, due)), now)
     return Counterpart(
         "source",
         source.name,
-        **_reached(tx.contacts.get(of_source(source.name))),
-        next_due_at=source_due(tx, source, now),
+        **_reached(contact),
+        next_due_at=due,
         last_run="" if run is None else f"{run.source}/{run.ordinal:06d}",
         last_run_state="" if run is None else run.state,
         watermark_age_s=age_s,
+        overdue_since=due if forgotten else None,
     )
+
+
+def _tried_at(contact: Contact | None, else_at: datetime) -> datetime:
+    return else_at if contact is None else contact.tried_at
+
+
+def _is_forgotten(tx: Transaction, source: SourceSection, since: datetime, now: datetime) -> bool:
+    """Whether nobody reads a source `since` when it was due, or was last tried: who came while another read it tries again."""
+    return now - since > READ_WITHIN and not tx.is_leased(f"source:{source.name}")
 
 
 def _outbox(tx: Transaction, acquirer: AcquirerSection, now: datetime) -> Counterpart:

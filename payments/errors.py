@@ -7,6 +7,9 @@
     |   `-- DeliveryFailed      an attempt ended and it is proved that no file was placed
     |-- SetAside                this input is bad and stays bad; its neighbours go on
     |   `-- Unreadable          bytes that are not what their name says
+    |       `-- NotStored       nothing is stored under this key
+    |           `-- Gone        ... any more: somebody deleted it, and the store said when
+    |               `-- Expired ... any more: a lifecycle rule removed it
     `-- AskPerson               nothing may go on by itself
         |-- WrongConfiguration  a key of the configuration, or a secret, is wrong or missing
         |-- BooksOff            the equations of I1 or I1b do not hold
@@ -20,6 +23,8 @@ Every error names the thing and, in `next_step`, what to do. None carries accoun
 """
 
 from __future__ import annotations
+
+from datetime import datetime
 
 
 class TieoutError(Exception):
@@ -64,6 +69,29 @@ class SetAside(TieoutError):
 
 class Unreadable(SetAside):
     """Bytes that are not what their name says."""
+
+
+class NotStored(Unreadable):
+    """Nothing is stored under this key."""
+
+
+class Gone(NotStored):
+    """Nothing is stored under this key any more: it was deleted `at` this time, not by a lifecycle rule."""
+
+    default_next_step = "Bring the object back (docs/runbook.md, Objects gone); `tieout prove` shows the recorded hash."
+
+    def __init__(self, message: str, *, at: datetime) -> None:
+        super().__init__(message)
+        self.at = at
+
+
+class Expired(Gone):
+    """A lifecycle rule removed what was stored, `at` this time: it was kept for as long as was declared."""
+
+    default_next_step = (
+        "A person can bring it back as long as the bucket keeps its old version (docs/aws.md, What expires); after that"
+        " only from a backup."
+    )
 
 
 class AskPerson(TieoutError):

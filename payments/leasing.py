@@ -13,6 +13,7 @@ from payments.ports import Lease, Leases
 TTL = timedelta(seconds=120)
 """How long a lease outlives a holder that died. Work renews it between its steps."""
 BEATS_PER_TTL = 4
+IDLE_MAX = 2
 
 MayBegin = Callable[[], bool]
 """Whether there is time to begin something new. Who is stopped in the middle of a step has been killed, for all that anybody knows."""
@@ -60,9 +61,12 @@ def drain(
     """Take the lease `name` and call `step` until it does nothing more, or must not begin. False: somebody else holds the lease.
 
     Whoever found the lease taken has acknowledged its notice and relies on the holder. So the holder asks `pending`
-    once more *after* it let go: work recorded before that refusal is seen here, or by the next holder.
+    once more *after* it let go: work recorded before that refusal is seen here, or by the next holder. That holds for one
+    who found nothing to do as well: what it was told of may have been recorded behind its look. It looks a second time, and
+    not for ever: there is work that is pending and that nobody can do yet.
     """
-    while may_begin() and pending():
+    idle = 0
+    while idle < IDLE_MAX and may_begin() and pending():
         lease = leases.acquire(name, ttl=TTL)
         if lease is None:
             return False
@@ -74,6 +78,5 @@ def drain(
                     leases.renew(lease, ttl=TTL)
         finally:
             leases.release(lease)
-        if not progressed:
-            break
+        idle = 0 if progressed else idle + 1
     return True

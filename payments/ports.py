@@ -199,6 +199,7 @@ class Transaction(RunLedger, FileLedger, MismatchLedger, SideLedgers, Protocol):
     def profiles(self) -> Records[AcquirerProfile]: ...
     @property
     def audit(self) -> AuditLog: ...
+    def is_leased(self, name: str) -> bool: ...  # now, by anybody
 
 
 @dataclass(frozen=True, slots=True)

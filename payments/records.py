@@ -198,7 +198,7 @@ class ResultFile:
     reconciled: bool = False
     note: str = ""
     content_sha256: str = ""  # of what was in its wrapping; empty: it came plain
-    number: int | None = None  # of a wrapped delimited result file
+    number: int | None = None  # of a delimited result file; None also of a plain one that was read before it was kept
     signed_by: str = ""  # fingerprint
     signed_at: datetime | None = None
     disputed: str = ""  # why what it says of our file as a whole is no evidence

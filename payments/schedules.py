@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from payments.config import AcquirerSection, SourceSection
-from payments.contacts import RETRY_LONGEST, of_source, retry_at
+from payments.contacts import RETRY_LONGEST, noted, of_source, retry_at
+from payments.errors import Busy, TryAgain
 from payments.firings import last_fired, mark_fired
-from payments.ports import Transaction
+from payments.ports import Clock, Ledger, Transaction
 from payments.waiting import due_at
 
 INSTANT = timedelta(microseconds=1)
@@ -27,11 +30,23 @@ def firing_of_outbox(name: str) -> str:
     return f"collect:{name}"
 
 
-def source_due(tx: Transaction, source: SourceSection, now: datetime) -> datetime | None:
-    """When the source is read next; None: by command only. One that could not be read does not wait for its next time."""
+def firing_of_schedule(source: SourceSection) -> str:
+    """Under which name is kept since when a scheduler outside starts the source at these times: others begin anew."""
+    return " ".join((f"schedule:{source.name}", *source.schedule.at, source.zone, str(source.schedule.every_s)))
+
+
+def source_due(tx: Transaction, source: SourceSection, now: datetime, *, by_scheduler: bool = False) -> datetime | None:
+    """When the source is read next; None: by command only. One that could not be read does not wait for its next time.
+
+    `by_scheduler`: somebody outside starts it, at its times and at no others.
+    """
     every = timedelta(seconds=source.schedule.every_s) or A_DAY
-    fired = _fired(tx, firing_of_source(source.name), every, now)
+    names = [firing_of_source(source.name), *([firing_of_schedule(source)] if by_scheduler else [])]
+    times = [at for at in (_fired(tx, name, every, now) for name in names) if at is not None]
+    fired = max(times, default=None)
     planned = _source_time(source, fired, now)
+    if by_scheduler:
+        return planned
     if planned is None:
         return None
     again = retry_at(tx.contacts.get(of_source(source.name)))
@@ -47,6 +62,31 @@ def outbox_due(tx: Transaction, acquirer: AcquirerSection, now: datetime) -> dat
     every = timedelta(seconds=acquirer.results.collect_every_s)
     fired = _fired(tx, firing_of_outbox(acquirer.name), every, now)
     return now if fired is None else fired + every
+
+
+@contextmanager
+def tried(ledger: Ledger, clock: Clock, name: str, *, by_scheduler: bool) -> Iterator[None]:
+    """Keep how reading the source went; where a scheduler outside started it, also when that began: nobody else knows.
+
+    Only once it ended, well or not: whoever dies meanwhile leaves the source due, and overdue in the end.
+    """
+    began = clock.now()
+
+    def keep() -> None:
+        with suppress(TryAgain), ledger.begin() as tx:  # it may be the ledger that failed; then it stays due
+            mark_fired(tx, firing_of_source(name), began)
+
+    try:
+        with noted(ledger, clock, of_source(name)):
+            yield
+    except Busy:
+        raise  # somebody else is at it, and keeps it
+    except Exception:  # kept, and let through
+        if by_scheduler:
+            keep()
+        raise
+    if by_scheduler:
+        keep()
 
 
 def _fired(tx: Transaction, name: str, every: timedelta, now: datetime) -> datetime | None:

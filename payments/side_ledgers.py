@@ -6,9 +6,10 @@ from typing import Protocol
 
 from payments.companions import CompanionLedger
 from payments.contacts import ContactLedger
+from payments.deletions import DeletionLedger
 from payments.delivery_stops import StopLedger
 from payments.redeliveries import RedeliveryLedger
 
 
-class SideLedgers(CompanionLedger, ContactLedger, RedeliveryLedger, StopLedger, Protocol):
+class SideLedgers(CompanionLedger, ContactLedger, DeletionLedger, RedeliveryLedger, StopLedger, Protocol):
     """What every transaction has beside the large ledgers."""

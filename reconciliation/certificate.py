@@ -2,36 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from payments.books import Total
-from payments.errors import TieoutError, Unreadable
+from payments.errors import Expired, Gone, TieoutError, Unreadable
 from payments.hashing import sha256_of
 from payments.ports import ObjectStore
 
 MISSING = "missing in the store"
+DELETED = "deleted, not by a lifecycle rule,"
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was computed again. `expected` is what was recorded; both are JSON values."""
+    """One thing that was computed again. `expected` is what was recorded; both are JSON values.
+
+    `expired`: what it would be computed from expired, so that it neither holds nor fails; `found` says what and when.
+    """
 
     subject: str
     what: str
     expected: Any
     found: Any
+    expired: bool = False
 
     @property
     def holds(self) -> bool:
-        return bool(self.expected == self.found)
+        return not self.expired and bool(self.expected == self.found)
 
     def to_json(self) -> dict[str, Any]:
         shown = {"subject": self.subject, "check": self.what, "expected": self.expected, "found": self.found}
-        return {**shown, "holds": self.holds}
+        return {**shown, "holds": self.holds, "expired": self.expired}
 
 
 @dataclass(slots=True)
@@ -43,19 +49,33 @@ class Certificate:
     configs: dict[str, str] = field(default_factory=dict)
     objects: int = 0
     size: int = 0
+    expired: dict[str, datetime] = field(default_factory=dict)  # key -> when a lifecycle rule removed it
 
     @property
     def ties(self) -> bool:
-        """All checks hold, and there was at least one."""
-        return bool(self.checks) and not self.failed
+        """All checks hold, and there was at least one. What expired cannot be certified."""
+        return bool(self.checks) and all(check.holds for check in self.checks)
 
     @property
     def failed(self) -> list[Check]:
-        return [check for check in self.checks if not check.holds]
+        return [check for check in self.checks if not check.holds and not check.expired]
 
-    def same(self, subject: str, what: str, expected: Any, found: Any) -> None:
-        """Add a check of two JSON values or two totals; totals are compared with their multiset hashes."""
-        self.checks.append(Check(subject, what, _json(expected), _json(found)))
+    @property
+    def unproven(self) -> list[Check]:
+        """What could not be computed again because it expired."""
+        return [check for check in self.checks if check.expired]
+
+    def same(self, subject: str, what: str, expected: Any, found: Any, *, needs: Iterable[str] = ()) -> None:
+        """Add a check of two JSON values or two totals; totals are compared with their multiset hashes.
+
+        `needs` are the keys that `found` was computed from: where one of them expired, nothing was.
+        """
+        gone = [self.expired[key] for key in needs if key in self.expired]
+        if gone:
+            text = f"not computed: what it needs expired, the last on {_day(max(gone))}"
+            self.checks.append(Check(subject, what, _json(expected), text, expired=True))
+        else:
+            self.checks.append(Check(subject, what, _json(expected), _json(found)))
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -63,6 +83,8 @@ class Certificate:
             "ties": self.ties,
             "checked": len(self.checks),
             "failed": len(self.failed),
+            "unproven": len(self.unproven),
+            "expired": {key: at.isoformat() for key, at in sorted(self.expired.items())},
             "objects": self.objects,
             "bytes": self.size,
             "configurations": self.configs,
@@ -78,8 +100,8 @@ class Certificate:
         with ExitStack() as stack:
             try:
                 path = stack.enter_context(store.local(key))
-            except Unreadable:
-                self.same(key, "SHA-256", sha256 or "an object", MISSING)
+            except Unreadable as error:
+                self._absent(key, sha256 or "an object", error)
                 yield None
                 return
             self.objects += 1
@@ -90,6 +112,20 @@ class Certificate:
                 yield path
             except TieoutError as error:
                 self.same(key, "can be read", "yes", str(error))
+
+    def _absent(self, key: str, expected: str, error: Unreadable) -> None:
+        """Three different things: a rule removed it, somebody deleted it, nobody knows."""
+        if isinstance(error, Expired):
+            self.expired[key] = error.at
+            self.checks.append(Check(key, "SHA-256", expected, f"expired on {_day(error.at)}", expired=True))
+        elif isinstance(error, Gone):
+            self.same(key, "SHA-256", expected, f"{DELETED} on {_day(error.at)}")
+        else:
+            self.same(key, "SHA-256", expected, MISSING)
+
+
+def _day(at: datetime) -> str:
+    return f"{at:%Y-%m-%d}"
 
 
 def _json(value: Any) -> Any:

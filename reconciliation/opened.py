@@ -36,14 +36,18 @@ def open_result(results: Results, result: ResultFile, path: Path, folder: Path, 
         # Set aside like any bad file: reconcile waits for what is not read, and the others must go on.
         raise Unreadable("the stored bytes are not those that were collected; restore the object from a backup")
     if not layers_of(results, result.name):
-        return Opened(path)
+        return Opened(path, number=_number(results, path))
     folder.mkdir(mode=0o700)
     found = unwrap(results, result.name, path, folder, secrets, result.collected_at)
-    number = result_number(found.path) if results.format == "delimited" else None
+    number = _number(results, found.path)
     signature = found.signature
     if signature is None:
         return Opened(found.path, sha256_of(found.path), number)
     return Opened(found.path, sha256_of(found.path), number, signature.fingerprint, signature.made_at)
+
+
+def _number(results: Results, path: Path) -> int | None:
+    return result_number(path) if results.format == "delimited" else None
 
 
 def twin_of(tx: Transaction, result: ResultFile, opened: Opened) -> ResultFile | None:

@@ -33,8 +33,9 @@ def prove_file(certificate: Certificate, store: ObjectStore, facts: FileFacts, k
     certificate.configs[f"file {file.name}"] = file.config_hash
     if file.sha256:
         fingerprint = _prove_expected(certificate, store, file)
-        _prove_outbound(certificate, store, file, fingerprint, keys)
+        # First what says how the bytes are read.
         _prove_manifest(certificate, store, file)
+        _prove_outbound(certificate, store, file, fingerprint, keys)
         _prove_outcomes(certificate, store, file)
     _prove_receipt(certificate, facts)
 
@@ -62,10 +63,14 @@ def _prove_outbound(
     certificate: Certificate, store: ObjectStore, file: OutboundFile, fingerprint: str, keys: OwnKeys | None
 ) -> None:
     key = outbound_key(file.acquirer, file.business_date, file.file_id, file.name)
+    manifest = file_manifest_key(file.acquirer, file.business_date, file.file_id)
     with certificate.stored(store, key, file.sha256) as path:
         if path is None:
             return
         certificate.same(key, "size in bytes", file.size, path.stat().st_size)
+        if manifest in certificate.expired:
+            certificate.same(key, "payments counted again", file.total.count, None, needs=[manifest])
+            return
         said = said_of(store, file)
         with content_of(certificate, key, path, said, keys, file.created_at) as content:
             if content is None:
@@ -74,7 +79,8 @@ def _prove_outbound(
         certificate.same(key, "payments counted again", file.total.count, found.count)
         sums = {name: minor for name, minor in sorted(found.sums.items()) if minor}
         certificate.same(key, "sums added again", _sums(file.total), sums)
-        certificate.same(key, "payments one by one as expected", fingerprint, found.fingerprint.value)
+        needs = [expected_key(file.acquirer, file.business_date, file.file_id)]
+        certificate.same(key, "payments one by one as expected", fingerprint, found.fingerprint.value, needs=needs)
         claims = _claims(file)
         for name, stated in found.stated.items():
             claim = name if name in claims else name.removeprefix("trailer ")
@@ -132,15 +138,21 @@ def _prove_outcomes(certificate: Certificate, store: ObjectStore, file: Outbound
     recorded = {name: getattr(file, name) for name in OUTCOMES}
     found = {**dict.fromkeys(OUTCOMES, Total()), "awaiting": Total() if file.matched_key else file.total}
     if file.matched_key:
-        for key in (file.matched_key, file.matched_key.replace("matched/", "open/", 1)):
+        for key in (file.matched_key, _open_key(file)):
             with certificate.stored(store, key, None) as path:
                 if path is not None:
                     parts = recount.totals_by(path, "outcome", OUTCOMES)
                     found = {name: found[name] + parts[name] for name in OUTCOMES}
+    needs = [file.matched_key, _open_key(file)]
     for name in OUTCOMES:
-        certificate.same(f"file {file.name}", name, recorded[name], found[name])
-    whole = total_of(found.values())
-    certificate.same(f"file {file.name}", "payments = matched + mismatched + awaiting", file.total, whole)
+        certificate.same(f"file {file.name}", name, recorded[name], found[name], needs=needs)
+    whole, equation = total_of(found.values()), "payments = matched + mismatched + awaiting"
+    certificate.same(f"file {file.name}", equation, file.total, whole, needs=needs)
+
+
+def _open_key(file: OutboundFile) -> str:
+    """Where the last fold put what is awaited, beside the rest."""
+    return file.matched_key.replace("matched/", "open/", 1)
 
 
 def _prove_receipt(certificate: Certificate, facts: FileFacts) -> None:

@@ -41,8 +41,10 @@ def prove_redeliveries(
             listed, found = listed + payments, found + total
     name = f"file {file.name}"
     certificate.same(name, "payments that were redelivered twice", 0, len(listed) - len(set(listed)))
-    certificate.same(name, "redelivered payments as the file holds them", found, _held(store, file, listed))
-    certificate.same(name, "redelivered payments that are not mismatched in it", 0, _agreeing(store, file, listed))
+    held, needs = _held(store, file, listed), [expected_key(file.acquirer, file.business_date, file.file_id)]
+    certificate.same(name, "redelivered payments as the file holds them", found, held, needs=needs)
+    agreeing, needs = _agreeing(store, file, listed), [file.matched_key]
+    certificate.same(name, "redelivered payments that are not mismatched in it", 0, agreeing, needs=needs)
 
 
 def _held(store: ObjectStore, file: OutboundFile, payments: Sequence[str]) -> Total | str:

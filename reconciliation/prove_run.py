@@ -29,10 +29,13 @@ def prove_run(
     certificate.same(name, "chunks follow each other without a hole", "yes", _without_holes(run, chunks))
     parts = [_prove_chunk(certificate, store, source, run, chunk) for chunk in chunks]
     extracted, curated, quarantined = (total_of(part[each] for part in parts) for each in range(3))
-    certificate.same(name, "extracted", run.extracted, extracted)
-    certificate.same(name, "curated", run.curated, curated)
-    certificate.same(name, "quarantined", run.quarantined, quarantined)
-    certificate.same(name, "extracted = curated + quarantined", extracted, curated + quarantined)
+    keys = [_key_of(run, chunk) for chunk in chunks]
+    raw, curate, refused = [k.raw for k in keys], [k.curated for k in keys], [k.quarantine for k in keys]
+    certificate.same(name, "extracted", run.extracted, extracted, needs=raw)
+    certificate.same(name, "curated", run.curated, curated, needs=curate)
+    certificate.same(name, "quarantined", run.quarantined, quarantined, needs=refused)
+    equation, needs = "extracted = curated + quarantined", [*raw, *curate, *refused]
+    certificate.same(name, equation, extracted, curated + quarantined, needs=needs)
     _prove_document(
         certificate, store, manifest_key(run.source, run.business_date, run.ordinal), _manifest(run, chunks)
     )
@@ -46,7 +49,7 @@ def _prove_chunk(
     certificate: Certificate, store: ObjectStore, source: SourceSection | None, run: Run, chunk: Chunk
 ) -> tuple[Total, Total, Total]:
     """The totals that the three objects of a chunk hold; nothing of what is missing or unreadable."""
-    key = ChunkKey(run.source, run.business_date, run.ordinal, chunk.ordinal)
+    key = _key_of(run, chunk)
     extracted, curated, quarantined = Total(), Total(), Total()
     with certificate.stored(store, key.raw, chunk.raw_sha256) as path:
         if path is not None and source is not None:
@@ -62,6 +65,10 @@ def _prove_chunk(
             quarantined = recount.total(path)
             certificate.same(key.quarantine, "quarantined", chunk.quarantined, quarantined)
     return extracted, curated, quarantined
+
+
+def _key_of(run: Run, chunk: Chunk) -> ChunkKey:
+    return ChunkKey(run.source, run.business_date, run.ordinal, chunk.ordinal)
 
 
 def _without_holes(run: Run, chunks: Sequence[Chunk]) -> str:
@@ -89,7 +96,7 @@ def _manifest(run: Run, chunks: Sequence[Chunk]) -> bytes:
             "extracted": run.extracted.to_json(digest=True),
             "chunks": [
                 {
-                    "key": ChunkKey(run.source, run.business_date, run.ordinal, chunk.ordinal).raw,
+                    "key": _key_of(run, chunk).raw,
                     "rows": chunk.rows,
                     "sha256": chunk.raw_sha256,
                     "extracted": chunk.extracted.to_json(digest=True),

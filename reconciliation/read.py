@@ -166,10 +166,12 @@ def _record_twin(tx: Transaction, result: ResultFile, twin: ResultFile, found: _
 
 
 def _said_of(found: _Read) -> dict[str, Any]:
-    """What a result file was wrapped in; nothing changes for one that came plain."""
+    """Its number and what it was wrapped in; of one that came plain, its number."""
     opened = found.opened
-    if opened is None or not opened.content_sha256:
+    if opened is None:
         return {}
+    if not opened.content_sha256:
+        return {"number": opened.number}
     return {name: getattr(opened, name) for name in ("content_sha256", "number", "signed_by", "signed_at")}
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from payments.config import AcquirerSection
-from payments.errors import AskPerson
+from payments.errors import AskPerson, NotStored
 from payments.keys import day_chain, reported_key
 from payments.leasing import TTL, MayBegin, always, drain
 from payments.markers import named_by
@@ -98,16 +98,16 @@ def _pass(ports: ReconcilePorts, lease: Lease) -> bool:
 
 
 class _Failures:
-    """What needs a person: one damaged object must not keep the other files of an acquirer from being reconciled."""
+    """What needs a person: one damaged or missing object must not keep the other files of an acquirer from being reconciled."""
 
     def __init__(self) -> None:
-        self._errors: list[AskPerson] = []
+        self._errors: list[AskPerson | NotStored] = []
 
     @contextmanager
     def kept(self) -> Iterator[None]:
         try:
             yield
-        except AskPerson as error:
+        except (AskPerson, NotStored) as error:
             self._errors.append(error)
 
     def raise_first(self) -> None:

@@ -73,7 +73,7 @@ class _Known:
 
 
 def trace_payment(ports: TracePorts, wanted: str) -> dict[str, Any]:
-    """JSON values: `payments` (one per payment_id under this reference), `mismatches`, `strays`, `looked_in`, `problems`.
+    """JSON values: `payments` (one per payment_id under this reference), `mismatches`, `strays`, `looked_in`, `problems`, `expired`.
 
     Strays are events with this reference in result files that speak of none of our files. No name and no account is in it.
     """
@@ -99,6 +99,7 @@ def trace_payment(ports: TracePorts, wanted: str) -> dict[str, Any]:
         "strays": strays,
         "looked_in": search.looked_in,
         "problems": search.problems,
+        "expired": search.expired,
     }
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow.compute as pc
 
 from payments.config import Configuration
-from payments.errors import Unreadable
+from payments.errors import Expired, Unreadable
 from payments.keys import ChunkKey, index_key, pool_key
 from payments.ports import ObjectStore
 from payments.records import Assembly, Chunk, Run
@@ -47,6 +47,7 @@ class Search:
     wanted: str
     looked_in: dict[str, int] = field(default_factory=dict)  # store -> objects
     problems: list[str] = field(default_factory=list)
+    expired: dict[str, str] = field(default_factory=dict)  # key -> when a lifecycle rule removed it
 
     def rows(self, key: str, columns: Sequence[str], condition: pc.Expression) -> list[dict[str, Any]]:
         """The rows of one Parquet object that satisfy the condition; what cannot be read is a problem, not an end."""
@@ -54,8 +55,15 @@ class Search:
             with self.object(key) as path:
                 return recount.rows_where(path, columns, condition)
         except Unreadable as error:
-            self.problems.append(f"{key}: {error}")
+            self.unread(key, error)
             return []
+
+    def unread(self, key: str, error: Unreadable) -> None:
+        """Keep why an object was not read: what expired as declared is no problem, and is said all the same."""
+        if isinstance(error, Expired):
+            self.expired[key] = f"{error.at:%Y-%m-%d}"
+        else:
+            self.problems.append(f"{key}: {error}")
 
     def object(self, key: str) -> AbstractContextManager[Path]:
         """The stored object as a file. Raises Unreadable."""
@@ -116,7 +124,7 @@ def raw_only(
 
 
 def in_raw(search: Search, row: dict[str, Any]) -> str:
-    """Whether the raw object holds this very row in its place: yes, or what is there instead."""
+    """Whether the raw object holds this very row in its place: yes, when it expired, or what is there instead."""
     key = ChunkKey(row["source"], row["business_date"], row["run"], row["chunk"]).raw
     start = 0
     try:
@@ -128,8 +136,8 @@ def in_raw(search: Search, row: dict[str, Any]) -> str:
                     return "yes" if there == (row["payment_id"], row["row_hash"]) else "another row"
                 start += len(table)
     except Unreadable as error:
-        search.problems.append(f"{key}: {error}")
-        return "not readable"
+        search.unread(key, error)
+        return f"expired {search.expired[key]}" if key in search.expired else "not readable"
     return "fewer rows"
 
 

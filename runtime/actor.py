@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import os
 import pwd
+from pathlib import Path
 
 from payments.acting import Actor
 
+NO_SHELLS = frozenset({"nologin", "false"})
+
 
 def operating_system_user() -> Actor:
-    """The real user of this process; one without a name is known by number."""
+    """The real user of this process; one without a name is known by number.
+
+    A user that nobody can log in as stands for a service, such as that of the image: whoever started it is not known,
+    and two people would be one.
+    """
     number = os.getuid()
     try:
-        return Actor(pwd.getpwuid(number).pw_name, verified=True)
+        found = pwd.getpwuid(number)
     except KeyError:
         return Actor(f"uid-{number}", verified=True)
+    return Actor(found.pw_name, verified=Path(found.pw_shell).name not in NO_SHELLS)

@@ -9,6 +9,8 @@ from typing import Any
 from payments.concerns import Concern
 from payments.config import Configuration
 from payments.counterparts import Counterpart, outboxes, sources
+from payments.deletions import said as said_of_end
+from payments.deletions import unsettled
 from payments.delivery_stops import said, stop_in_force
 from payments.expected_results import Owed, owed
 from payments.key_ends import key_ends
@@ -17,6 +19,7 @@ from transfer.companions import late_companions
 from transfer.forecast import alarms
 from transfer.host_keys import ending
 from transfer.stuck import in_doubt, waiting
+from transfer.task_starts import given_up_by_tasks
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,7 @@ class Attention:
     outboxes: list[Counterpart]
     keys: list[Concern] = field(default_factory=list)  # that end soon, or have ended where another does their work
     stopped: list[Concern] = field(default_factory=list)  # that nothing may leave, and who said so
+    gone: list[Concern] = field(default_factory=list)  # objects that were needed
 
     @property
     def failing(self) -> list[Concern]:
@@ -40,7 +44,8 @@ class Attention:
 
     @property
     def is_quiet(self) -> bool:
-        return not (self.stopped or self.in_doubt or self.failing or self.overdue or self.at_risk or self.waiting)
+        urgent = self.stopped or self.in_doubt or self.failing or self.gone
+        return not (urgent or self.overdue or self.at_risk or self.waiting)
 
     def to_json(self) -> dict[str, Any]:
         """The keys that `tieout status --json` has beside those of the books."""
@@ -52,6 +57,7 @@ class Attention:
             "sources": [each.to_json() for each in self.sources],
             "outboxes": [each.to_json() for each in self.outboxes],
             "keys": [each.text for each in self.keys],
+            "gone": [each.text for each in self.gone],
         }
 
 
@@ -69,9 +75,14 @@ def attention(tx: Transaction, configuration: Configuration, now: datetime) -> A
         in_doubt=in_doubt(tx),
         overdue=owed(tx, configuration.acquirer, now),
         at_risk=risks,
-        waiting=[*waiting(tx), *late_companions(tx, now)],
+        waiting=[
+            *waiting(tx),
+            *late_companions(tx, now),
+            *given_up_by_tasks(tx, configuration.acquirer, now),
+        ],
         sources=sources(tx, configuration, now),
         outboxes=outboxes(tx, configuration, now),
         keys=[text for text, ended in zip(told, over, strict=True) if not ended],
         stopped=[Concern(said(stop), ("deliveries", "resume"))] if stop is not None else [],
+        gone=[Concern(f"object {each.key} {said_of_end(each)}", ("deletions",)) for each in unsettled(tx)],
     )

@@ -16,10 +16,9 @@ from payments.firings import last_fired, mark_fired
 from runtime.ledger.queue import LedgerQueue
 from runtime.schedule import begin_schedules, due_wakes, new_alarms
 from runtime.sweep import sweep
-from runtime.wakes import acquirer_of, wake
+from runtime.wakes import wake
 
 if TYPE_CHECKING:
-    from payments.ports import Queue
     from runtime.measures import Measure
     from runtime.tell import Stage
     from runtime.wiring import World
@@ -80,7 +79,7 @@ def wake_due(world: World, busy: Collection[str]) -> int:
 
     What the ledger itself says is due stays due until it is done: of that a queue that is `busy` gets one message per subject.
     """
-    told = cache(partial(_told, world.queue))
+    told = cache(partial(_told, world))
     now = world.clock.now()
     with world.ledger.look() as tx:
         wakes = due_wakes(tx, world.configuration, now)
@@ -94,17 +93,18 @@ def wake_due(world: World, busy: Collection[str]) -> int:
     return len(wakes)
 
 
-def _told(queue: Queue, name: str) -> Container[str]:
+def _told(world: World, name: str) -> Container[str]:
     """Whom the messages of a busy queue are about: an acquirer that hangs must not keep the others asleep.
 
     Everybody, where the queue tells its depth only. A wake-up without a subject is for all who are served by it.
     """
+    queue = world.queue
     if not isinstance(queue, LedgerQueue):
         return _Everybody()
     found = {""}
     for body in queue.bodies(name):
         with suppress(SetAside):
-            found.add(acquirer_of(body))
+            found.add(world.acquirer_in(body))
     return found
 
 

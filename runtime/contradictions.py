@@ -26,6 +26,7 @@ Contradiction = tuple[str, object, str]
 
 FOLDER = re.compile(r"(?!\.{1,2}(/|$))[^/\\\0]+(/(?!\.{1,2}(/|$))[^/\\\0]+)*")
 BUCKET_URL = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^?#\s]*)?")
+SHA256 = re.compile(r"[0-9a-f]{64}")
 MONEY_KEY = re.compile(r"[A-Z]{3}(/(CRDT|DBIT))?")
 COMPANION_NAME_MAX = 60
 NEEDED = ("amount", "currency", "direction", "requested_date")
@@ -191,6 +192,8 @@ def _curation(configuration: Configuration) -> Iterator[Contradiction]:
     table = curation.reference_table
     if table is not None and table.match not in MATCHED_COLUMNS:
         yield "curation.reference_table.match", table.match, ", ".join(MATCHED_COLUMNS)
+    if table is not None and table.sha256 and not SHA256.fullmatch(table.sha256):
+        yield "curation.reference_table.sha256", table.sha256, "64 hexadecimal digits, in small letters"
 
 
 def _configured(section: str, names: list[str]) -> str:

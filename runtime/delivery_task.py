@@ -32,6 +32,8 @@ REASON_LENGTH_MAX = 60
 
 def is_left_to_task(world: World, acquirer: AcquirerSection) -> bool:
     """Whether a task delivers what is due, which is started here if need be. Raises Unreachable when it cannot be."""
+    from transfer.task_starts import count_start
+
     task = world.configuration.service.delivery_task
     if task is None or bytes_due(world, acquirer) <= world.configuration.service.deliver_in_function_bytes_max:
         return False
@@ -43,6 +45,7 @@ def is_left_to_task(world: World, acquirer: AcquirerSection) -> bool:
             _start(task, acquirer.name)
             with world.ledger.begin() as tx:
                 mark_fired(tx, _firing(acquirer), world.clock.now())
+                count_start(tx, acquirer, world.clock.now())
     finally:
         world.ledger.leases.release(lease)
     return True

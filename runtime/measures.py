@@ -73,6 +73,7 @@ def _waiting(tx: Transaction, configuration: Configuration, found: Attention, no
         ("AtRisk", found.at_risk),
         ("Stuck", found.waiting),
         ("Failing", found.failing),
+        ("ObjectsGone", found.gone),
     ):
         yield Measure(name, "Count", len(concerns))
     late = max(((now - each.due_at).total_seconds() for each in found.overdue), default=0.0)

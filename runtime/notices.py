@@ -68,10 +68,15 @@ def notice(bucket: str, key: str, size: int, *, region: str = "local") -> str:
     return json.dumps(body, separators=(",", ":"))
 
 
-def key_of(body: str, *, prefix: str = "") -> str:
-    """The key that a notice names, below `prefix` (that of an S3 store, as in its URL).
+def key_of(body: str) -> str:
+    """The key that a notice names. Raises SetAside for anything else, and for a key we never make."""
+    return check_key(named_in(body)[1])
 
-    Raises SetAside for anything else: too long, not JSON, of another kind, outside the prefix, or a key we never make.
+
+def named_in(body: str) -> tuple[str, str]:
+    """The bucket that a notice names, and the whole name of the object in it.
+
+    Raises SetAside for anything else: too long, not JSON, or of another kind.
     """
     try:
         content = body.encode()
@@ -85,10 +90,7 @@ def key_of(body: str, *, prefix: str = "") -> str:
         raise SetAside("a message is not a notice about an object", next_step=_NEXT) from error
     if (envelope.source, envelope.detail_type) != (SOURCE, DETAIL_TYPE):
         raise SetAside("a message is an event, but not that an object was created", next_step=_NEXT)
-    key, lead = envelope.detail.object.key, f"{prefix.strip('/')}/" if prefix.strip("/") else ""
-    if not key.startswith(lead):
-        raise SetAside(f"a notice names an object outside the prefix {prefix!a}", next_step=_NEXT)
-    return check_key(key.removeprefix(lead))
+    return envelope.detail.bucket.name, envelope.detail.object.key
 
 
 _NEXT = "Nothing is lost: the sweep starts what a notice should have started. Look at who else writes to this queue."

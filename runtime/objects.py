@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
-from payments.errors import SetAside, Unreadable
+from payments.errors import NotStored, SetAside, Unreadable
 
 KEY_LENGTH_MAX = 900  # S3 allows 1,024 bytes with the store's own prefix
 PART_LENGTH_MAX = 255  # the longest file name of every common file system
@@ -52,9 +52,9 @@ def _printable(text: str) -> bool:
     return text.isascii() and text.isprintable()
 
 
-def missing(key: str) -> Unreadable:
+def missing(key: str) -> NotStored:
     """The error for a key under which nothing is stored."""
-    return Unreadable(
+    return NotStored(
         f"object {key!a} is not in the store",
         next_step="`tieout prove` shows what was recorded under this key; restore the object from a backup.",
     )

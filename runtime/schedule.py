@@ -12,7 +12,7 @@ from payments.expected_results import due_times
 from payments.firings import last_fired, mark_fired
 from payments.ports import Transaction
 from payments.records import Firing
-from payments.schedules import firing_of_outbox, firing_of_source, outbox_due, source_due
+from payments.schedules import firing_of_outbox, firing_of_schedule, firing_of_source, outbox_due, source_due
 from payments.states import FileState
 from reconciliation.due import overdue_files
 from transfer.assembly_due import is_pending
@@ -61,10 +61,13 @@ def next_due(tx: Transaction, configuration: Configuration, now: datetime) -> da
 
 def begin_schedules(tx: Transaction, configuration: Configuration, now: datetime) -> None:
     """Remember when each source's schedule was first looked at: only times behind that are due."""
+    by_scheduler = configuration.service.extract_by == "scheduler"
     for source in configuration.source:
-        name = firing_of_source(source.name)
-        if source.schedule.at and last_fired(tx, name) is None:
-            tx.firings.add(Firing(name, now - timedelta(microseconds=1)))
+        name = firing_of_schedule(source) if by_scheduler else firing_of_source(source.name)
+        is_timed = source.schedule.at or (by_scheduler and source.schedule.every_s)
+        if is_timed and last_fired(tx, name) is None:
+            # What our service finds due at this very instant it starts itself.
+            tx.firings.add(Firing(name, now if by_scheduler else now - timedelta(microseconds=1)))
 
 
 def new_alarms(tx: Transaction, configuration: Configuration, now: datetime) -> list[str]:

@@ -14,8 +14,9 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import msgspec
 
 from payments.config import Configuration
-from payments.errors import SetAside, WrongConfiguration
+from payments.errors import WrongConfiguration
 from runtime.contradictions import contradictions
+from runtime.named_file import S3, read_named
 
 SIZE_MAX = 1_000_000
 OVERRIDES = "TIEOUT_OVERRIDES"
@@ -51,7 +52,7 @@ def load(given: str | None = None) -> Settings:
     text = _read(path)
     overrides = os.environ.get(OVERRIDES, "")
     configuration = decode(text, path, overrides)
-    base = Path.cwd() if path.startswith("s3://") else Path(path).resolve().parent
+    base = Path.cwd() if path.startswith(S3) else Path(path).resolve().parent
     return Settings(configuration, path, base, hashlib.sha256(text + _shared(overrides)).hexdigest())
 
 
@@ -64,31 +65,16 @@ def _shared(overrides: str) -> bytes:
 
 
 def _read(path: str) -> bytes:
-    text = _read_s3(path) if path.startswith("s3://") else _read_file(path)
-    if len(text) > SIZE_MAX:
-        raise WrongConfiguration(f"{path}: larger than {SIZE_MAX} bytes")
-    return text
-
-
-def _read_s3(path: str) -> bytes:
-    from runtime.store import store_at
-
-    folder, _, name = path.rpartition("/")
-    # The configuration names the endpoint of its stores; its own can only come from AWS's variable.
-    endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
-    try:
-        return store_at(folder, Path(), endpoint=endpoint, setting="--config").get(name)
-    except SetAside as error:
-        raise WrongConfiguration(f"{path}: cannot be read: {error}", next_step=FIND_HINT) from error
-
-
-def _read_file(path: str) -> bytes:
-    try:
-        with Path(path).open("rb") as file:
-            return file.read(SIZE_MAX + 1)
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else "not a path"
-        raise WrongConfiguration(f"{path!a}: cannot be read: {why}", next_step=FIND_HINT) from error
+    return read_named(
+        path,
+        Path(),
+        shown=path if path.startswith(S3) else ascii(path),
+        bytes_max=SIZE_MAX,
+        # The configuration names the endpoint of its stores; its own can only come from AWS's variable.
+        endpoint=os.environ.get("AWS_ENDPOINT_URL", ""),
+        next_step=FIND_HINT,
+        setting="--config",
+    )
 
 
 def decode(text: bytes, name: str, overrides: str = "") -> Configuration:

@@ -33,6 +33,7 @@ STORES = (
     "pool",
     "redeliveries",
     "heads",
+    "exports",
 )
 """The first parts of all our keys."""
 

@@ -96,6 +96,17 @@ class FileStore:
                         removed += 1
         return removed
 
+    def expire(self, store: str, age: timedelta) -> int:
+        """Remove the objects of one store that are older, by the file system's clock; how many there were."""
+        before, removed = time.time() - age.total_seconds(), 0
+        for key in list(self.keys(f"{store}/")):
+            with self._translated(key), contextlib.suppress(FileNotFoundError):
+                path = self._path(key)
+                if path.stat().st_mtime <= before:
+                    path.unlink()
+                    removed += 1
+        return removed
+
     def _path(self, key: str) -> Path:
         return self._root / check_key(key)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from payments.contacts import RETRY_LONGEST, of_source, retry_at
+from payments.deletions import fate_of
 from payments.keys import ChunkKey, complete_key, reported_key
 from payments.ports import Transaction
 from payments.waiting import due_at
@@ -42,7 +43,9 @@ def _missing(tx: Transaction) -> list[str]:
     days = {(run.source, run.ordinal): run.business_date for run in runs}
     keys = [ChunkKey(c.source, days[c.source, c.run], c.run, c.ordinal).raw for c in chunks if not c.note]
     keys += [complete_key(run.source, run.business_date, run.ordinal) for run in tx.runs.find(state="curated")]
-    keys += [result.key for result in tx.results.find(state="collected")]
+    # What is gone cannot be read, however often it is told; `tieout status` shows it. A chunk that is gone stops its run.
+    collected = [result.key for result in tx.results.find(state="collected")]
+    keys += [key for key in collected if fate_of(tx, key) is None]
     unreconciled = tx.results.find(state="read", reconciled=False)
     return keys + [reported_key(each.acquirer, each.business_date, each.sha256) for each in unreconciled]
 

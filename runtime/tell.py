@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 from payments.config import Stores
-from runtime.notices import notice
+from runtime.notices import named_in, notice
+from runtime.objects import check_key
 
 if TYPE_CHECKING:
     from runtime.wiring import World
@@ -27,7 +28,8 @@ class Stage(Protocol):
 
 def tell(world: World, stages: Iterable[Stage], key: str, size: int = 0) -> None:
     """One notice about the object to the queue of each stage that it starts."""
-    body = notice(bucket_of(world.configuration.stores, key), key, size)
+    bucket, lead = _place_of(world.configuration.stores, key)
+    body = notice(bucket, lead + key, size)
     for stage in stages:
         if stage.is_started_by(key):
             world.queue.send(stage.queue, body)
@@ -35,5 +37,35 @@ def tell(world: World, stages: Iterable[Stage], key: str, size: int = 0) -> None
 
 def bucket_of(stores: Stores, key: str) -> str:
     """The bucket that holds this key."""
-    url = urlsplit(stores.by_store.get(key.partition("/")[0], stores.root))
-    return url.netloc if url.scheme == "s3" else LOCAL
+    return _place_of(stores, key)[0]
+
+
+def key_in(stores: Stores, body: str) -> str:
+    """The key that a notice names, without the prefix of the store that holds it: S3 names the whole object.
+
+    Raises SetAside for anything else, and for a key we never make.
+    """
+    return our_key(stores, *named_in(body))
+
+
+def our_key(stores: Stores, bucket: str, name: str) -> str:
+    """The key of the object that S3 calls so. Raises SetAside for one that we never make."""
+    for url in {stores.root, *stores.by_store.values()}:
+        lead = _parts(url)[1]
+        key = name.removeprefix(lead)
+        if lead and key != name and _place_of(stores, key) == (bucket, lead):
+            return check_key(key)
+    return check_key(name)
+
+
+def _place_of(stores: Stores, key: str) -> tuple[str, str]:
+    return _parts(stores.by_store.get(key.partition("/")[0], stores.root))
+
+
+def _parts(url: str) -> tuple[str, str]:
+    """(bucket, prefix with its slash) of the URL of a store."""
+    parts = urlsplit(url)
+    if parts.scheme != "s3":
+        return LOCAL, ""
+    prefix = parts.path.strip("/")
+    return parts.netloc, f"{prefix}/" if prefix else ""

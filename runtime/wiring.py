@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from payments.config import AcquirerSection, Configuration, SourceSection
-from payments.contacts import noted, of_source
 from payments.errors import SetAside, WrongConfiguration
 from payments.leasing import MayBegin, always
 from payments.ports import Clock, ObjectStore, Source
+from payments.schedules import tried
 from runtime.acquirers import Acquirers, Connector
 from runtime.database_token import database_token_for
 from runtime.ledger.clock import LedgerClock, SystemClock
@@ -26,9 +26,12 @@ from runtime.ledger.ledger import SqlLedger
 from runtime.ledger.migrate import upgrade
 from runtime.secrets import ReferencedSecrets
 from runtime.settings import Settings, load
+from runtime.tell import key_in
+from runtime.wakes import acquirer_of, ask_again
 
 if TYPE_CHECKING:
     from curation.curate import CuratePorts
+    from payments.deletions import Deletion
     from payments.records import ResultFile, Run
     from runtime.dead_letters import LetterQueue
     from transfer.host_keys import KeyPorts
@@ -80,7 +83,7 @@ class World:
         return SqlLedger(engine, clock, holder=self.holder)
 
     def tidy(self) -> None:
-        """Remove what killed processes left in the spool and in the file store's temporary folder, once it is a day old."""
+        """Remove, once it is a day old, what killed processes left in the spool and in the file store."""
         from runtime.store_file import LEFTOVER_AGE, FileStore
         from transfer.collect_once import FOLDER as READ_ONCE
 
@@ -113,8 +116,9 @@ class World:
     def store(self) -> ObjectStore:
         from runtime.notices import NotifyingStore
         from runtime.store import open_store
+        from runtime.store_knowing import KnowingStore
 
-        store = open_store(self.configuration.stores, self.settings.base)
+        store = KnowingStore(open_store(self.configuration.stores, self.settings.base), self._end_of)
         return store if self.emit is None else NotifyingStore(store, self.emit)
 
     @cached_property
@@ -157,6 +161,14 @@ class World:
             self.secrets.get(reference)
         return len(list(filter(None, references)))
 
+    def key_in(self, body: str) -> str:
+        """The key that a notice names, as our stores call it. Raises SetAside."""
+        return key_in(self.configuration.stores, body)
+
+    def acquirer_in(self, body: str) -> str:
+        """The acquirer of a wake-up or of the object that a notice names. Raises SetAside."""
+        return acquirer_of(body, self.key_in)
+
     # The stages, by what their handlers are told.
 
     def extract_source(self, name: str) -> Run | None:
@@ -164,14 +176,16 @@ class World:
 
         source = self.source(name)
         ports = ExtractPorts(self.ledger, self.store, self.clock, self.spool)
-        with noted(self.ledger, self.clock, of_source(name)):
+        by_scheduler = self.configuration.service.extract_by == "scheduler"
+        with tried(self.ledger, self.clock, name, by_scheduler=by_scheduler):
             return extract(ports, source, lambda: self._session(source), config_hash=self.settings.config_hash)
 
     def extract_when_due(self, name: str) -> Run | None:
         """As the schedule asks for it: what fails is kept in the ledger, which says when it is tried again."""
         from extractors.waiting import extract_or_wait
 
-        return extract_or_wait(name, lambda: self.extract_source(name))
+        self.source(name)  # a name that nobody has is refused: it is no source that cannot be read now
+        return extract_or_wait(name, lambda: self.extract_source(name), lambda: ask_again(self.queue, "extract", name))
 
     def curate_object(self, key: str) -> None:
         from curation.curate import curate
@@ -238,6 +252,12 @@ class World:
         acquirer = self.acquirer(name)
         reconcile(ReconcilePorts(self.ledger, self.store, self.clock, acquirer, self.spool, memory_limit_mb, may_begin))
 
+    def record_deletion(self, body: str) -> None:
+        """Tell the ledger what the store says is gone."""
+        from runtime.expiry import record_deletion
+
+        record_deletion(self.ledger, self.configuration.stores, body)
+
     @cached_property
     def acquirers(self) -> Acquirers:
         """The ways to all of them."""
@@ -258,8 +278,16 @@ class World:
     @cached_property
     def _curate_ports(self) -> CuratePorts:
         from curation.curate import CuratePorts
+        from runtime.reference_file import fetcher
 
-        return CuratePorts(self.ledger, self.store, self.configuration, self.settings.base, self.spool)
+        return CuratePorts(self.ledger, self.store, self.configuration, fetcher(self.settings), self.spool)
+
+    def _end_of(self, key: str) -> Deletion | None:
+        """What the ledger was told of the end of an object that is not in the store."""
+        from payments.deletions import fate_of
+
+        with self.ledger.look() as tx:
+            return fate_of(tx, key)
 
     def _session(self, source: SourceSection) -> AbstractContextManager[Source]:
         from extractors.open import open_source

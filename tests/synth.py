@@ -18,6 +18,14 @@ ROOT = Path(__file__).parent.parent
 PYTHON = ROOT / ".venv-cdk" / "bin" / "python"
 CACHE = ROOT / "build" / "synth"
 CONFIG = ROOT / "tests" / "data" / "cdk" / "tieout.toml"
+EXAMPLE = ROOT / "cdk" / "examples" / "tieout.toml"
+REFERENCE_IN_S3 = """
+[curation.reference_table]
+path = "s3://reference-data/agents/agents.csv"
+key = "bic"
+match = "creditor_agent"
+take = "name"
+"""
 LAYERS = ("base", "arrow", "match", "sftp", "sources", "web")
 FULL: dict[str, Any] = {
     "account": "111122223333",
@@ -30,12 +38,18 @@ FULL: dict[str, Any] = {
     "s3_prefix_list": "pl-6ea54007",
     "acquirer_addresses": ["203.0.113.0/28"],
     "capacity_min": 2,
+    "expire_days": {"raw": 60, "outbound": 3650, "matched": 400},
     "ledger_ca": "ledger-ca.pem",
     "image_tag": "7",
     "eks_cluster": "legacy",
     "eks_namespaces": ["payments"],
     "alarm_email": "operations@example.net",
     "domain": "payments.example.net",
+    "auditors": ["arn:aws:iam::111122223333:user/auditor"],
+    "operators": [
+        "arn:aws:iam::111122223333:user/operator",
+        "arn:aws:iam::111122223333:role/aws-reserved/sso.amazonaws.com/eu-central-1/AWSReservedSSO_Payments_0123456789abcdef",
+    ],
     "certificate": "arn:aws:acm:us-east-1:111122223333:certificate/00000000-0000-4000-8000-000000000000",
 }
 """An environment that uses every key that the others leave out."""
@@ -88,10 +102,11 @@ def _contexts(scratch: Path) -> dict[str, dict[str, Any]]:
         with zipfile.ZipFile(scratch / name, "w") as archive:
             archive.writestr(zipfile.ZipInfo("stand-in.txt"), name)
     (scratch / "ledger-ca.pem").write_text("a stand-in for certificates\n")
+    (scratch / "tieout.toml").write_text(EXAMPLE.read_text() + REFERENCE_IN_S3)
     full = {**FULL, "ledger_ca": str(scratch / FULL["ledger_ca"])}
     shared = {"bundle": str(scratch)}
     return {
-        "dev": {**shared, "environment": "dev"},
+        "dev": {**shared, "environment": "dev", "config": str(scratch / "tieout.toml")},
         "prod": {**shared, "environment": "prod"},
         "full": {
             **shared,
@@ -105,8 +120,13 @@ def _contexts(scratch: Path) -> dict[str, dict[str, Any]]:
 
 
 def _hash(contexts: dict[str, Any], scratch: str) -> str:
-    digest = hashlib.sha256(json.dumps(contexts).replace(scratch, "").encode())
+    digest = hashlib.sha256((json.dumps(contexts).replace(scratch, "") + REFERENCE_IN_S3).encode())
     files = [*sorted((ROOT / "cdk").rglob("*.py")), *sorted((ROOT / "cdk").rglob("*.toml")), ROOT / "cdk.json"]
-    for path in (*files, CONFIG, ROOT / "functions" / "topology.py", ROOT / "requirements" / "cdk.txt"):
+    for path in (
+        *files,
+        *sorted(CONFIG.parent.iterdir()),
+        ROOT / "functions" / "topology.py",
+        ROOT / "requirements" / "cdk.txt",
+    ):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:24]

@@ -24,6 +24,7 @@ COMMANDS = (
     "reconcile",
     "file",
     "deliveries",
+    "deletions",
     "acquirer",
     "requeue",
     "rehearse",

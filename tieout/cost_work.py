@@ -101,6 +101,9 @@ def _each(left: Work, right: Work, act: Any) -> Work:
 
 
 def _work(run: Mapping[str, Any], stage: str) -> Work:
+    if stage not in run["stages"]:
+        # No payment starts it: nothing expires unless it is declared, and a list is written when somebody asks.
+        return Work()
     work = _figures(run["stages"][stage])
     if stage not in LINES:
         return work

@@ -50,7 +50,7 @@ def report(certificate: Certificate, config_hash: str, now: datetime) -> str:
 
     parts = [f"Tie-out certificate of {certificate.subject}, {now:%Y-%m-%d %H:%M:%S} UTC"]
     for subject, checks in groupby(certificate.checks[:SHOWN_MAX], key=lambda check: check.subject):
-        lines = (f"  {'ok ' if check.holds else 'OFF'} {check.what}: {short(check.found)}" for check in checks)
+        lines = (f"  {_mark(check)} {check.what}: {short(check.found)}" for check in checks)
         parts.append("\n".join(clean(line) for line in [subject, *lines]))
     if len(certificate.checks) > SHOWN_MAX:
         parts.append(f"{len(certificate.checks) - SHOWN_MAX:,} more checks: --json shows all")
@@ -60,8 +60,27 @@ def report(certificate: Certificate, config_hash: str, now: datetime) -> str:
     )
     parts += ["\n".join(map(_failure, certificate.failed[:SHOWN_MAX]))] if certificate.failed else []
     counted = f"{len(certificate.checks):,} checks over {certificate.objects:,} objects, {certificate.size:,} bytes"
-    verdict = "all hold: it ties." if certificate.ties else f"{len(certificate.failed):,} do not hold: IT DOES NOT TIE."
+    verdict = _verdict(certificate)
     return "\n\n".join(part for part in [*parts, f"{counted}; {verdict}"] if part)
+
+
+def _mark(check: Check) -> str:
+    if check.expired:
+        return "..."
+    return "ok " if check.holds else "OFF"
+
+
+def _verdict(certificate: Certificate) -> str:
+    """Three: it ties, it does not, or nobody can say any more because what it would be computed from expired."""
+    if certificate.ties:
+        return "all hold: it ties."
+    if certificate.failed or not certificate.unproven:
+        return f"{len(certificate.failed):,} do not hold: IT DOES NOT TIE."
+    first, last = min(certificate.expired.values()), max(certificate.expired.values())
+    return (
+        f"{len(certificate.unproven):,} cannot be computed any more, the others hold: NOT CERTIFIED. "
+        f"{len(certificate.expired):,} objects expired by lifecycle rules, {first:%Y-%m-%d} to {last:%Y-%m-%d}."
+    )
 
 
 def _failure(check: Check) -> str:

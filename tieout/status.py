@@ -51,6 +51,7 @@ def report(world: World, result: Statement, found: Attention) -> str:
         told(world, "DELIVERIES STOPPED", found.stopped),
         told(world, "IN DOUBT", found.in_doubt),
         told(world, "FAILING", found.failing),
+        told(world, "GONE", found.gone),
         _books(result),
         source_table(found.sources, now),
         _runs(world),

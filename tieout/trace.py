@@ -48,6 +48,7 @@ def _in_ledger(tx: SqlTransaction, name: str) -> dict[str, Any]:
 
 
 def _run(tx: SqlTransaction, run: Any) -> dict[str, Any]:
+    from payments.deletions import gone
     from payments.keys import ChunkKey, run_chain
     from reconciliation.facts import run_facts
 
@@ -61,11 +62,13 @@ def _run(tx: SqlTransaction, run: Any) -> dict[str, Any]:
         **_record(run),
         "chunk_list": chunks,
         "files": files,
+        "gone": gone(tx, run_chain(run.source, run.ordinal)),
         "audit": _audit(tx, run_chain(run.source, run.ordinal)),
     }
 
 
 def _file(tx: SqlTransaction, file: Any) -> dict[str, Any]:
+    from payments.deletions import gone
     from payments.keys import expected_key, file_chain, file_manifest_key, outbound_key
     from reconciliation.facts import file_facts
 
@@ -80,6 +83,7 @@ def _file(tx: SqlTransaction, file: Any) -> dict[str, Any]:
         "companion": None if facts.companion is None else asdict(facts.companion),
         "results": [{**asdict(result), "uses": asdict(books)} for result, books in facts.results],
         "mismatches_by_kind": dict(facts.mismatches_by_kind),
+        "gone": gone(tx, file_chain(file.file_id)),
         "audit": _audit(tx, file_chain(file.file_id)),
     }
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from payments.books import Total
+from payments.deletions import LIFECYCLE
 from payments.display import amounts, clean, money, told, words
 
 Found = Mapping[str, Any]
@@ -36,6 +37,7 @@ def _run(run: Found) -> Iterator[str]:
         yield f"  taken by assembly {run['assembly']}"
     for file in run["files"]:
         yield f"    file {file['file']}: {file['state']}"
+    yield from _gone(run["gone"])
     yield from _audit(run["audit"])
 
 
@@ -55,6 +57,7 @@ def _file(file: Found) -> Iterator[str]:
         uses = result["uses"]
         used = ", ".join(f"{name} {uses[name]}" for name in ("applied", "duplicate", "unknown") if uses[name])
         yield f"  result {result['name']}, collected {_at(result['collected_at'])}: {result['state']}; {used or 'no event'}{_signed(result)}"
+    yield from _gone(file["gone"])
     yield from _audit(file["audit"])
 
 
@@ -81,11 +84,14 @@ def _payment(found: Found) -> Iterator[str]:
     yield f"looked in the ledger and in {looked or 'no object'}"
     for problem in found["problems"]:
         yield f"NOT READABLE {problem}"
+    for key, day in found["expired"].items():
+        yield f"expired on {day}: {key}"
 
 
 def _row(row: Found) -> Iterator[str]:
     place = f" row {row['row']}" if row["row"] is not None else ""
     held = "" if row["in_raw"] == "yes" else f"; RAW HOLDS {row['in_raw'].upper()}"
+    held = f"; raw {row['in_raw']}" if row["in_raw"].startswith("expired") else held
     yield f"  run {row['run']}, {row['raw']}{place}: {row['state']}{held}"
     if row.get("currency"):
         amount = money(row["amount_minor"], row["currency"]) or "no exact amount"
@@ -131,6 +137,12 @@ def _event(event: Found) -> str:
     amount = money(event.get("amount_minor"), event.get("currency", ""))
     parts = (event.get("status") or event.get("status_text"), event.get("reason_code"), amount, event.get("currency"))
     return f"{event['result']} line {event['line']}: {' '.join(part for part in parts if part)}"
+
+
+def _gone(parts: list[Found]) -> Iterator[str]:
+    for each in parts:
+        how = "expired" if each["cause"] == LIFECYCLE else "DELETED, not by a lifecycle rule,"
+        yield f"  {each['objects']:,} objects of {each['store']} {how} on {each['day']}"
 
 
 def _audit(records: list[Found]) -> Iterator[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from payments.books import Total, total_of
@@ -33,6 +33,7 @@ from transfer.assembly_returns import (
 from transfer.candidates import Slice
 from transfer.fold import Folded, fold
 from transfer.integrity import ChunkTampered, check_curated
+from transfer.kept_objects import kept_objects
 from transfer.planning import Division, Numbers, divide, number_files
 from transfer.sealing import seal
 from transfer.segments import write_segments
@@ -64,7 +65,9 @@ def assemble(ports: AssemblePorts) -> bool:
         with ports.ledger.begin() as tx:
             return is_pending(tx, ports.configuration, ports.clock.now())
 
-    return drain(ports.ledger.leases, LEASE, pending=pending, step=lambda lease: _step(ports, lease))
+    with kept_objects(ports.store) as store:
+        mine = replace(ports, store=store)
+        return drain(ports.ledger.leases, LEASE, pending=pending, step=lambda lease: _step(mine, lease))
 
 
 def _step(ports: AssemblePorts, lease: Lease) -> bool:

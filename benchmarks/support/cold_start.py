@@ -22,6 +22,8 @@ WORK: dict[str, tuple[str, ...]] = {
     "collect": ("transfer.collect", "transfer.sftp", "paramiko"),
     "read": ("reconciliation.read", "lxml.etree"),
     "reconcile": ("reconciliation.reconcile", "duckdb"),
+    "export": ("dashboard.exports",),
+    "expire": ("runtime.expiry",),
     "tick": ("runtime.beat", "runtime.attention", "runtime.measures", "functions.observe", "holidays"),
     "anchor": ("runtime.anchors", "cryptography.hazmat.primitives.asymmetric.ed25519"),
     "migrate": ("runtime.ledger.users", "alembic.command", "alembic.config"),
@@ -31,6 +33,8 @@ WORK: dict[str, tuple[str, ...]] = {
 DRIVERS = {"extract": ("adbc_driver_manager.dbapi", "adbc_driver_postgresql.dbapi")}
 SECRETS = frozenset({"extract", "deliver", "collect", "anchor", "dashboard"})
 """Functions that fetch a secret for their first message: by a signed request of our own over TLS."""
+STORELESS = frozenset({"expire", "migrate"})
+"""Functions that reach no store."""
 CLIENTS = {"tick": "sqs"}
 """Functions that make a client of boto3: of the queues."""
 OVERRIDES = {
@@ -63,7 +67,7 @@ def start(function: str) -> None:
     from runtime.ledger.engine import open_engine
 
     open_engine(world.ledger_url, token=lambda _url: "")
-    if function != "migrate":
+    if function not in STORELESS:
         _ = world.store
         import_module("obstore.store")
     for module in (*WORK[function], *DRIVERS.get(function, ())):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, select, text
 
 from payments.errors import Busy
 from payments.ports import Lease
@@ -16,6 +16,12 @@ CLOCK_STEP_MAX = timedelta(minutes=10)
 NEW = text(
     "INSERT INTO leases (name, holder, fence, expires_ms) VALUES (:name, '', 0, 0) ON CONFLICT (name) DO NOTHING"
 )
+
+
+def is_held(connection: Connection, name: str) -> bool:
+    """Whether somebody has this lease now."""
+    ends = connection.execute(select(leases.c.expires_ms).where(leases.c.name == name)).scalar()
+    return ends is not None and int(ends) > now_ms(connection)
 
 
 class SqlLeases:

@@ -12,12 +12,13 @@ from sqlalchemy import Connection, Engine, TextClause, bindparam, text
 from payments import records
 from payments.companions import Companion
 from payments.contacts import Contact
+from payments.deletions import Deletion
 from payments.delivery_stops import DeliveryStop
 from payments.ports import Clock
 from payments.redeliveries import Redelivery
 from runtime.ledger.audit import SqlAuditLog
 from runtime.ledger.engine import reading, writing
-from runtime.ledger.leases import SqlLeases
+from runtime.ledger.leases import SqlLeases, is_held
 from runtime.ledger.records import SqlRecords
 from runtime.ledger.schema import TABLES
 
@@ -50,7 +51,11 @@ class SqlTransaction:
         self.contacts = SqlRecords(connection, Contact)
         self.redeliveries = SqlRecords(connection, Redelivery)
         self.stops = SqlRecords(connection, DeliveryStop)
+        self.deletions = SqlRecords(connection, Deletion)
         self.audit = SqlAuditLog(connection, clock)
+
+    def is_leased(self, name: str) -> bool:
+        return is_held(self.connection, name)
 
     def together(self, name: str) -> None:
         self._turn(SHARED, name)

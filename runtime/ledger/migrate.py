@@ -9,7 +9,7 @@ from sqlalchemy import Engine, inspect, text
 from payments.errors import WrongConfiguration
 from runtime.ledger.engine import translated
 
-NEWEST = "0008"
+NEWEST = "0009"
 """The revision that this code needs."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import fields, replace
 from typing import Any, Generic, TypeVar
 
@@ -11,6 +12,8 @@ from payments.errors import Busy
 from runtime.ledger.schema import KEYS, TABLES
 
 R = TypeVar("R")
+
+STREAMED_ROWS = 1_000
 
 
 class SqlRecords(Generic[R]):
@@ -47,6 +50,13 @@ class SqlRecords(Generic[R]):
         if limit:
             statement = statement.limit(limit)
         return [self._record(*row) for row in self._connection.execute(statement)]
+
+    def each(self, *, order: str, **where: Any) -> Generator[R]:
+        """Those that `find` would give, however many: read a thousand at a time, by one statement. To be closed."""
+        statement = select(self._table).where(*self._where(where)).order_by(self._table.c[order])
+        with self._connection.execute(statement, execution_options={"yield_per": STREAMED_ROWS}) as rows:
+            for row in rows:
+                yield self._record(*row)
 
     def change(self, record: R, **changes: Any) -> R:
         revision = getattr(record, "revision")  # noqa: B009  (R is any record; those without revision never change)

@@ -19,6 +19,7 @@ from payments import records
 from payments.books import Total
 from payments.companions import Companion
 from payments.contacts import Contact
+from payments.deletions import Deletion
 from payments.delivery_stops import DeliveryStop
 from payments.redeliveries import Redelivery
 from runtime.ledger.types import JsonText, TotalText, UtcTime, plain_text
@@ -57,6 +58,7 @@ KEYS: dict[type, tuple[str, tuple[str, ...]]] = {
     Contact: ("contacts", ("subject",)),
     Redelivery: ("redeliveries", ("file_id", "list_sha256")),
     DeliveryStop: ("delivery_stops", ("ordinal",)),
+    Deletion: ("deletions", ("key", "version", "kind")),
 }
 """Record type -> (table, primary key)."""
 
@@ -84,6 +86,8 @@ Index("ix_mismatches_state", TABLES[records.Mismatch].c.state, TABLES[records.Mi
 Index("ix_mismatches_kind", TABLES[records.Mismatch].c.kind, TABLES[records.Mismatch].c.id)
 Index("ix_mismatches_file", TABLES[records.Mismatch].c.file_id)
 Index("ix_companions_state", TABLES[Companion].c.acquirer, TABLES[Companion].c.state)
+Index("ix_deletions_open", TABLES[Deletion].c.is_open, TABLES[Deletion].c.deleted_at)
+Index("ix_deletions_chain", TABLES[Deletion].c.chain, TABLES[Deletion].c.store, TABLES[Deletion].c.day)
 
 audit = Table(
     "audit",

@@ -1,7 +1,7 @@
 """Makes the database users of a PostgreSQL ledger, each with no more than it needs. Run by the tables' owner.
 
-Writers change records and add to what is only ever added to: the audit log and the receipts. Readers look. Nobody
-deletes, and nobody but the owner changes a table. A user logs in with an AWS token where the database knows the role
+Writers change records and add to what is only ever added to: the audit log and the receipts. Readers look. Witnesses look
+and add to the audit log. Nobody deletes, and nobody but the owner changes a table. A user logs in with an AWS token where the database knows the role
 `rds_iam` (Aurora, RDS), and not at all elsewhere until its owner gives it a password.
 """
 
@@ -22,7 +22,12 @@ SHOWN_ONLY = frozenset({"alembic_version"})
 
 
 def make_users(
-    engine: Engine, *, writers: Iterable[str], readers: Iterable[str], at_once: Mapping[str, int] | None = None
+    engine: Engine,
+    *,
+    writers: Iterable[str],
+    readers: Iterable[str],
+    witnesses: Iterable[str] = (),
+    at_once: Mapping[str, int] | None = None,
 ) -> None:
     """Make the users that are missing, and set the rights of all. Raises NotAllowed for a name that is none.
 
@@ -33,7 +38,8 @@ def make_users(
     tables = [*metadata.tables, *SHOWN_ONLY]
     with translated(engine), engine.begin() as connection:
         by_token = _exists(connection, "rds_iam")
-        for name, writes in [*((each, True) for each in writers), *((each, False) for each in readers)]:
+        everybody = [(_written, writers), (_looked_at, readers), (_witnessed, witnesses)]
+        for name, rights in [(name, rights) for rights, names in everybody for name in names]:
             if not USER.fullmatch(name):
                 raise NotAllowed(f"{name!a} cannot be a database user", next_step="Use a-z, 0-9 and _, at most 63.")
             if not _exists(connection, name):
@@ -45,15 +51,23 @@ def make_users(
             connection.execute(text(f"GRANT USAGE ON SCHEMA public TO {name}"))
             connection.execute(text(f"REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {name}"))
             for table in tables:
-                connection.execute(text(f"GRANT {_rights(table, writes=writes)} ON {table} TO {name}"))
-            if writes:
+                connection.execute(text(f"GRANT {rights(table)} ON {table} TO {name}"))
+            if rights is _written:
                 connection.execute(text(f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {name}"))
 
 
-def _rights(table: str, *, writes: bool) -> str:
-    if not writes or table in SHOWN_ONLY:
+def _written(table: str) -> str:
+    if table in SHOWN_ONLY:
         return "SELECT"
     return "SELECT, INSERT" if table in ADDED_ONLY else "SELECT, INSERT, UPDATE"
+
+
+def _looked_at(_table: str) -> str:
+    return "SELECT"
+
+
+def _witnessed(table: str) -> str:
+    return "SELECT, INSERT" if table == "audit" else "SELECT"
 
 
 def _exists(connection: Connection, role: str) -> bool:

@@ -12,6 +12,7 @@ import boto3
 
 from tests.servers.ministack import ACCOUNT, REGION, Emulator
 
+PREFIX = "tieout-emulated-"
 BOOTSTRAP = "/cdk-bootstrap/hnb659fds/version"
 BOOTSTRAP_VERSION = "30"
 DEPLOY_S_MAX = 120.0
@@ -22,15 +23,25 @@ UNDER_WAY = "_IN_PROGRESS"
 
 
 class Deployment:
-    """The stacks of one assembly in one emulator. `content` gives an asset's bytes, `parameters` those of the stacks."""
+    """The stacks of one assembly in one emulator. `content` gives an asset's bytes, `parameters` those of the stacks.
+
+    `known_now`: texts of the templates that stand for what was not known when they were made -> what it is.
+    """
 
     def __init__(
-        self, emulator: Emulator, folder: Path, *, content: Callable[[Path], bytes], parameters: Mapping[str, str]
+        self,
+        emulator: Emulator,
+        folder: Path,
+        *,
+        content: Callable[[Path], bytes],
+        parameters: Mapping[str, str],
+        known_now: Mapping[str, str],
     ) -> None:
         self.emulator = emulator
         self._folder = folder
         self._content = content
         self._parameters = parameters
+        self._known_now = known_now
         manifest = json.loads((folder / "manifest.json").read_text())
         self._artifacts: dict[str, dict[str, Any]] = manifest["artifacts"]
         self.bucket = f"cdk-hnb659fds-assets-{ACCOUNT}-{REGION}"
@@ -70,7 +81,10 @@ class Deployment:
         return order
 
     def template(self, stack: str) -> str:
-        return (self._folder / self._artifacts[stack]["properties"]["templateFile"]).read_text()
+        text = (self._folder / self._artifacts[stack]["properties"]["templateFile"]).read_text()
+        for stand_in, known in self._known_now.items():
+            text = text.replace(stand_in, known)
+        return text
 
     def deploy_stack(self, stack: str, template: str) -> None:
         """Create it, or update what is there, and wait until it is done."""

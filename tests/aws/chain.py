@@ -17,13 +17,18 @@ from payments.books import TERMS, Total
 from reconciliation.statement import Statement, statement
 from runtime.ledger.clock import LedgerClock
 from runtime.wiring import World
-from tests.aws.assembly import Deployment
+from tests.aws.assembly import PREFIX, Deployment
+from tests.aws.task import task_named
 from tests.servers.process import until
+from tests.servers.trace_daemon import TraceDaemon
 
-PREFIX = "tieout-emulated-"
 READ_AT = "2026-03-02T05:30:00Z"
 STEP_S_MAX = 90.0
+LOOK_S = 0.1
+"""Each look asks every queue, and takes from the emulator what its functions need."""
 COMMAND_S_MAX = 60
+HIDDEN_S = 10
+"""How long a message that was not done stays hidden here; deployed it is minutes."""
 LOG_LINES = 30
 DEAD = "-dead"
 
@@ -31,11 +36,14 @@ DEAD = "-dead"
 class Chain:
     """`folder` holds what sources and acquirer hold; `world` sees ledger, stores and queues as their owner does.
 
-    `variables` are those by which a command sees the same.
+    `variables` are those by which a command sees the same. `traces` hears what functions tell X-Ray.
     """
 
-    def __init__(self, deployment: Deployment, folder: Path, world: World, variables: dict[str, str]) -> None:
+    def __init__(
+        self, deployment: Deployment, folder: Path, world: World, variables: dict[str, str], traces: TraceDaemon
+    ) -> None:
         self.deployment = deployment
+        self.traces = traces
         self.folder = folder
         self.world = world
         self.variables = variables
@@ -61,11 +69,9 @@ class Chain:
         )
 
     def extract(self, source: str) -> dict[str, Any]:
-        """What the source's Fargate task does: its command, with its variables. What it printed."""
-        task = self.deployment.client("ecs").describe_task_definition(taskDefinition=f"{PREFIX}task-{source}")
-        [container] = task["taskDefinition"]["containerDefinitions"]
-        variables = {each["name"]: each["value"] for each in container["environment"]}
-        done = self.command(*container["command"], "--json", variables=variables)
+        """What the source's Fargate task does: its command, with its variables and in its role. What it printed."""
+        task = task_named(self.deployment, f"task-{source}")
+        done = self.command(*task.command, "--json", variables=task.variables)
         assert done.returncode == 0, done.stderr
         return dict(json.loads(done.stdout))
 
@@ -98,6 +104,12 @@ class Chain:
         """Messages of a queue that are not done: waiting, or in flight."""
         return sum(self.world.queue.depth(stage))
 
+    def delayed(self, stage: str) -> int:
+        """Messages of a queue that were sent for later."""
+        name = "ApproximateNumberOfMessagesDelayed"
+        found = self._sqs.get_queue_attributes(QueueUrl=self._url(stage), AttributeNames=[name])
+        return int(found["Attributes"][name])
+
     def idle(self) -> bool:
         return not any(self.waiting(stage.queue) for stage in TOPOLOGY)
 
@@ -109,7 +121,7 @@ class Chain:
             return self.idle() and self.invoke("tick") == {"woken": 0, "swept": 0} and self.idle()
 
         try:
-            until(rests, "the chain to come to rest", STEP_S_MAX)
+            until(rests, "the chain to come to rest", STEP_S_MAX, every_s=LOOK_S)
         except TimeoutError as error:
             waiting = {stage.name: self.world.queue.depth(stage.queue) for stage in TOPOLOGY}
             log = self.deployment.emulator.log.read_text(errors="replace").splitlines()[-LOG_LINES:]

@@ -25,6 +25,7 @@ from cdk.environment import Environment
 from cdk.extraction import ExtractionStack
 from cdk.ledger import USER, Ledger, user_of
 from cdk.observability import ObservabilityStack
+from cdk.people import PeopleStack
 from cdk.pipeline import PipelineStack
 from cdk.place import Place
 from cdk.storage import StorageStack
@@ -33,6 +34,7 @@ MIGRATION = "Custom::TieoutLedger"
 AT_ONCE_MAX = 2
 """Each function at work is a process that unpacks its own layers; more of them than processors only wait for each other."""
 
+PEOPLE = "arn:aws:iam::111122223333:user/"
 CONNECTIONS = 2
 """Of one function at work; on AWS 1. The virtual clock of these tests asks the ledger for the time beside the work."""
 
@@ -66,9 +68,10 @@ class GivenStack(Stack):
 class Emulated:
     """What differs from AWS: fewer of a function at once, and room for the virtual clock's connections."""
 
-    def __init__(self, configuration: Configuration) -> None:
+    def __init__(self, environment: Environment, configuration: Configuration) -> None:
         self._limits = ",".join(
-            f"{user_of(name)}={CONNECTIONS * most}" for name, most in sorted(connections_by_user(configuration).items())
+            f"{user_of(name)}={CONNECTIONS * most}"
+            for name, most in sorted(connections_by_user(environment, configuration).items())
         )
 
     def visit(self, node: IConstruct) -> None:
@@ -81,7 +84,7 @@ class Emulated:
 
 def build(app: App, config: Path, folder: Path) -> None:
     made = json.loads((folder / "sizes.json").read_text())
-    environment = Environment(name="emulated")
+    environment = Environment(name="emulated", auditors=[f"{PEOPLE}auditor"], operators=[f"{PEOPLE}operator"])
     bundle = Bundle(folder, architecture=made["architecture"], python=made["python"])
     given = GivenStack(app, environment.named("given"))
     storage = StorageStack(app, environment.named("storage"), environment=environment)
@@ -101,8 +104,10 @@ def build(app: App, config: Path, folder: Path) -> None:
     ExtractionStack(app, environment.named("extraction"), place=given.place, **common)
     edge = EdgeStack(app, environment.named("edge"), environment=environment)
     DashboardStack(app, environment.named("dashboard"), bundle=bundle, firewall_arn=edge.arn, **common)
+    common.pop("alarms")
+    PeopleStack(app, environment.named("people"), place=given.place, **common)
     Tags.of(app).add("environment", environment.name)
-    Aspects.of(app).add(Emulated(configuration))
+    Aspects.of(app).add(Emulated(environment, configuration))
 
 
 if __name__ == "__main__":

@@ -70,6 +70,7 @@ def _synthesise(made: Path, config: Path, bundle: Path) -> None:
 def _hash(config: Path) -> str:
     digest = hashlib.sha256(config.read_bytes() + sys.version.encode())
     files = [*sorted((ROOT / "cdk").rglob("*.py")), *sorted(Path(__file__).parent.glob("emulated_*.py"))]
+    files += sorted((config.parent / "reference").iterdir())
     for path in (*files, ROOT / "cdk.json", ROOT / "functions" / "topology.py", ROOT / "requirements" / "cdk.txt"):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:24]

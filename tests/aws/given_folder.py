@@ -22,7 +22,8 @@ SMALL_ROWS = 10
 SMALL: dict[str, int] = {"hundred": 1_000, "later": 200}
 """Source -> payments; in chunks of SMALL_ROWS."""
 SECRET = "tieout/emulated-acquirer"
-ARN = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{SECRET}"
+ARN = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{SECRET}-AbCdEf"
+"""Stands in configuration and templates for the secret's own, whose last six characters nobody knows beforehand."""
 PLACE = "http://127.0.0.1:1"
 """Stands in the configuration for the emulator's address, which is not known when the stacks are synthesised."""
 
@@ -67,12 +68,13 @@ def settled(text: str) -> str:
 
 
 def _configuration(demo: str) -> str:
-    """The demo's, with keys from a secret, more sources, and without the reference table, which is a file of one machine."""
+    """The demo's, with keys from a secret and more sources."""
     parts = re.split(r"(?m)^(?=\[\[|\[stores\]|\[ledger\]|\[curation\]|\[curation\.reference)", demo)
     head = next(part for part in parts if "[clock]" in part)
     source = next(part for part in parts if 'name = "legacy"' in part)
     routes = [part for part in parts if part.startswith("[[curation.route]]")]
     curation = next(part for part in parts if part.startswith("[curation]"))
+    reference = next(part for part in parts if part.startswith("[curation.reference_table]"))
     acquirers = [part for part in parts if part.startswith("[[acquirer]]")]
     quiet = next(part for part in acquirers if 'name = "northbank"' in part).replace("northbank", "quiet")
     names = json.dumps(list(SMALL))
@@ -85,6 +87,7 @@ def _configuration(demo: str) -> str:
             curation,
             f'[[curation.route]]\nacquirer = "quiet"\nsource = {names}\n\n',
             *routes,
+            reference,
             *acquirers,
             quiet,
         ]

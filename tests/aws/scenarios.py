@@ -18,12 +18,15 @@ from typing import Any
 from functions.topology import TOPOLOGY, stages_for
 from runtime.notices import notice
 from runtime.tell import bucket_of
-from tests.aws.chain import PREFIX, Chain
+from tests.aws.assembly import PREFIX
+from tests.aws.chain import Chain
 from tests.aws.emulated_assembly import CODE
 from tests.aws.emulated_chain import BUNDLE
+from tests.aws.killer import killing
 from tests.servers.process import until
 
 KILLS_MAX = 10
+AT_THE_END = {"deliver", "collect", "reconcile"}
 DIED = f"Lambda {PREFIX}curate failed processing SQS batch"
 FAILED = "(1 partial failures)"
 MARKER = "redeployed.txt"
@@ -31,12 +34,16 @@ MARKER = "redeployed.txt"
 
 @dataclass(frozen=True)
 class Hundred:
-    """A run of many chunks: how many were stored, how many notices came twice, how many workers were killed at work."""
+    """A run of many chunks: how many were stored, how many notices came twice, how many of curate were killed at work.
+
+    `killed` names the stages of which one was killed while it held its lease.
+    """
 
     extracted: dict[str, Any]
     chunks: int
     repeated: int
-    killed: int
+    curate_killed: int
+    killed: frozenset[str]
 
 
 def hundred_chunks(chain: Chain, source: str) -> Hundred:
@@ -44,9 +51,11 @@ def hundred_chunks(chain: Chain, source: str) -> Hundred:
     said = chain.extract(source)
     raw = chain.keys(f"raw/{source}/")
     tell_again(chain, reversed(raw))
-    killed = _kill_at_work(chain)
-    chain.settle()
-    return Hundred(said["extracted"], sum(key.endswith(".parquet") for key in raw), len(raw), killed)
+    with killing(chain, {"assemble"}) as killed:
+        curate_killed = _kill_at_work(chain)
+        chain.settle()
+    chunks = sum(key.endswith(".parquet") for key in raw)
+    return Hundred(said["extracted"], chunks, len(raw), curate_killed, frozenset(killed))
 
 
 def tell_again(chain: Chain, keys: Iterable[str]) -> int:
@@ -153,8 +162,13 @@ def _changed(code: bytes) -> bytes:
     return packed.getvalue()
 
 
-def to_the_end(chain: Chain) -> None:
-    """Let the acquirer take what lies ready, answer, and its last deadline pass; tick alone wakes whoever is due."""
-    for by in (timedelta(minutes=2), timedelta(hours=4), timedelta(hours=8), timedelta(hours=4)):
-        chain.later(by)
-        chain.settle()
+def to_the_end(chain: Chain) -> frozenset[str]:
+    """Let the acquirer take what lies ready, answer, and its last deadline pass; tick alone wakes whoever is due.
+
+    The stages of which one was killed at work.
+    """
+    with killing(chain, AT_THE_END) as killed:
+        for by in (timedelta(minutes=2), timedelta(hours=4), timedelta(hours=8), timedelta(hours=4)):
+            chain.later(by)
+            chain.settle()
+    return frozenset(killed)

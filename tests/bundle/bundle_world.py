@@ -27,13 +27,15 @@ ALLOWED: dict[str, set[str]] = {
     "collect": {"paramiko", "cryptography"},
     "read": {"numpy", "pyarrow", "lxml"},
     "reconcile": {"numpy", "pyarrow", "duckdb"},
+    "export": set(),
+    "expire": set(),
     "tick": {"holidays", "boto3"},
     "migrate": {"alembic"},
     "anchor": {"cryptography"},
-    "dashboard": {"fastapi", "pydantic", "starlette", "jinja2", "joserfc", "cryptography"},
+    "dashboard": {"starlette", "jinja2", "joserfc", "cryptography"},
 }
 """Of the heavy packages, those that a function may load."""
-HEAVY = set().union(*ALLOWED.values(), {"pandas", "uvicorn", "asyncssh", "aws_xray_sdk", "invoke"})
+HEAVY = set().union(*ALLOWED.values(), {"pandas", "pydantic", "uvicorn", "asyncssh", "aws_xray_sdk", "invoke"})
 
 LAUNCH = """
 import io, json, runpy, sys

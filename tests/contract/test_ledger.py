@@ -22,6 +22,7 @@ from payments import records
 from payments.books import WORD, Total
 from payments.companions import Companion
 from payments.contacts import Contact
+from payments.deletions import Deletion
 from payments.delivery_stops import DeliveryStop
 from payments.errors import Busy, SetAside
 from payments.records import Assembly, Mismatch, OutboundFile, Run, Sequence_, Watermark
@@ -127,7 +128,7 @@ def test_every_record_of_the_domain_has_a_table_and_a_place_in_the_transaction(l
     with ledger.begin() as tx:
         offered = {each._record for each in vars(tx).values() if isinstance(each, SqlRecords)}
     domain = {each for each in vars(records).values() if isinstance(each, type) and each.__module__ == records.__name__}
-    assert offered == set(TABLES) == {*domain, Companion, Contact, DeliveryStop, Redelivery}
+    assert offered == set(TABLES) == {*domain, Companion, Contact, Deletion, DeliveryStop, Redelivery}
 
 
 @pytest.mark.parametrize("record", list(KEYS), ids=lambda each: each.__name__)

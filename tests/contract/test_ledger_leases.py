@@ -55,6 +55,24 @@ def test_a_lease_is_exclusive_until_released(engine: Engine) -> None:
     assert leases(engine, "b").acquire("deliver:northbank", ttl=LONG) == Lease("deliver:northbank", "b", 2)
 
 
+def test_everybody_sees_whether_a_lease_is_held(engine: Engine) -> None:
+    """By the database's clock: from when somebody has it until it is given back or has run out."""
+    ledger = SqlLedger(engine, StandingClock())
+
+    def held() -> bool:
+        with ledger.look() as tx:
+            return tx.is_leased("source:legacy")
+
+    assert not held()
+    lease = ledger.leases.acquire("source:legacy", ttl=timedelta(minutes=1))
+    assert lease is not None
+    assert held()
+    ledger.leases.release(lease)
+    assert not held()
+    assert ledger.leases.acquire("source:legacy", ttl=timedelta(0)) is not None
+    assert not held()
+
+
 def test_leases_of_different_names_do_not_mix(engine: Engine) -> None:
     """A lease keeps nobody from another one."""
     assert leases(engine, "a").acquire("deliver:one", ttl=LONG) is not None

@@ -10,10 +10,12 @@ from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ProgrammingError
 
+from dashboard.exports import CHAIN, Export, make
+from dashboard.filters import Filters
 from payments.errors import NotAllowed
 from payments.leasing import TTL
 from payments.records import Run
-from runtime.ledger.audit import heads
+from runtime.ledger.audit import audit_records, heads
 from runtime.ledger.engine import open_engine
 from runtime.ledger.ledger import SqlLedger
 from runtime.ledger.migrate import upgrade
@@ -22,7 +24,7 @@ from runtime.wiring import World
 from tests.contract.ledger_world import StandingClock, empty_database, sample
 from tests.unit.dashboard import page_world as pw
 
-WRITER, READER = "tieout_test_writer", "tieout_test_reader"
+WRITER, READER, WITNESS = "tieout_test_writer", "tieout_test_reader", "tieout_test_witness"
 
 
 @pytest.fixture
@@ -36,10 +38,10 @@ def made(engine: Engine) -> Iterator[Engine]:
     with engine.begin() as connection:
         if connection.execute(text("SELECT 1 FROM pg_roles WHERE rolname = 'rds_iam'")).first() is None:
             connection.execute(text("CREATE ROLE rds_iam NOLOGIN"))
-    make_users(engine, writers=[WRITER], readers=[READER])
+    make_users(engine, writers=[WRITER], readers=[READER], witnesses=[WITNESS])
     yield engine
     with engine.begin() as connection:
-        for name in (WRITER, READER):
+        for name in (WRITER, READER, WITNESS):
             connection.execute(text(f"DROP OWNED BY {name}"))
             connection.execute(text(f"DROP ROLE {name}"))
     engine.dispose()
@@ -119,6 +121,37 @@ def test_a_reader_only_looks(owner: Engine, table: str) -> None:
     assert not refused(owner, READER, f"SELECT * FROM {table}")
     assert refused(owner, READER, f"DELETE FROM {table}")
     assert refused(owner, READER, f"INSERT INTO {table} DEFAULT VALUES")
+
+
+def test_a_witness_can_export_a_list(owner: Engine, tmp_path: Path) -> None:
+    """Who writes exports reads the ledger and says in the audit log what was taken away."""
+    full, world = world_of(owner, None, tmp_path), world_of(owner, WITNESS, tmp_path)
+    pw.fill(full)
+    with world.ledger.look() as tx:
+        export = Export.of(tx, Filters(), "subject")
+    make(world, export)
+    assert pw.MISMATCH.id.encode() in world.store.get(export.key)
+    with full.ledger.look() as tx:
+        assert [each.actor for each in audit_records(tx.connection, CHAIN)] == ["subject"]
+    for each in (full, world):
+        each.ledger.engine.dispose()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE audit SET actor = 'somebody'",
+        "DELETE FROM audit",
+        "UPDATE mismatches SET state = 'resolved'",
+        "INSERT INTO receipts DEFAULT VALUES",
+        "INSERT INTO leases DEFAULT VALUES",
+        "UPDATE files SET held = ''",
+        "DELETE FROM runs",
+    ],
+)
+def test_a_witness_can_do_no_more(owner: Engine, statement: str) -> None:
+    """It adds to the audit log; every other table it only reads."""
+    assert refused(owner, WITNESS, statement)
 
 
 def test_a_reader_can_anchor_the_audit_log(owner: Engine) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import time
 from datetime import UTC, datetime, timedelta
@@ -121,6 +122,21 @@ def test_nobody_is_woken_before_the_acquirer_has_done_what_is_due(directory: Pat
         assert world.queue.depth("collect") == (2, 0)
     finally:
         service._end()
+
+
+def test_exports_do_not_outlive_their_day_while_the_service_runs(directory: Path) -> None:
+    """What was exported goes after a day without a restart, wherever the store of exports is; nothing else does."""
+    world = local_world(str(directory / "tieout.toml"))
+    service = Service(world, page=False)
+    keys = ("exports/somebody/mismatches-1.csv", "exports/somebody/mismatches-2.csv", "raw/legacy/x")
+    for key in keys:
+        world.store.put(key, b"x")
+    old = time.time() - 2 * 86_400
+    for key in keys[1:]:
+        with world.store.local(key) as path:
+            os.utime(path, (old, old))
+    service._look_after()
+    assert [world.store.exists(key) for key in keys] == [True, False, True]
 
 
 def test_one_dead_worker_never_frees_what_another_holds(tmp_path: Path) -> None:

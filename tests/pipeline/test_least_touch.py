@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 import runtime.actor
+from dashboard.exports import Export
+from dashboard.filters import Filters
 from functions.topology import TOPOLOGY, Stage
 from local import worker as worker_module
 from local.demo import acquirer as acquirer_apart
@@ -156,6 +158,10 @@ def whole_chain(directory: Path, touched: Touched) -> None:
         assert len([each for each in at.files() if each.replaces]) == len(files) > 0
         answered(at, ACK_AND_RESULTS)
         answered(at, timedelta(hours=9))  # what was left out is overdue by now
+        with at.world.ledger.look() as tx:
+            export = Export.of(tx, Filters(), "subject")
+        at.world.queue.send("export", export.message)
+        at.settle()
 
 
 def published_again(at: Stages) -> None:

@@ -10,13 +10,15 @@ import json
 import os
 import shutil
 import signal
+import ssl
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.servers.certificate import self_signed
 from tests.servers.process import free_port, running, until
 
 PROGRAM = Path(__file__).parents[2] / ".venv-ministack" / "bin" / "ministack"
@@ -28,11 +30,15 @@ MEMORY, MEMORY_BYTES_MIN = "/dev/shm", 16 << 30
 
 @dataclass(frozen=True)
 class Emulator:
-    """A running emulator: `log` is what it and its functions wrote, `pid` its process, the parent of its functions'."""
+    """A running emulator: `log` is what it and its functions wrote, `pid` its process, the parent of its functions'.
+
+    It is reached over TLS; `certificate` is its own, which nobody but these tests trusts.
+    """
 
     endpoint: str
     log: Path
     pid: int
+    certificate: Path
 
     def workers(self, function: str = "") -> dict[int, str]:
         """Process id -> name of each function that lives; with `function` only those of this one."""
@@ -41,14 +47,15 @@ class Emulator:
 
 
 @contextlib.contextmanager
-def ministack() -> Iterator[Emulator]:
-    """An empty emulator. Raises FileNotFoundError without its environment, ServerFailed when it does not start."""
+def ministack(more: Mapping[str, str] | None = None) -> Iterator[Emulator]:
+    """An empty emulator; its functions get `more` variables. Raises FileNotFoundError without its environment, ServerFailed when it does not start."""
     if not PROGRAM.exists():
         raise FileNotFoundError(MISSING)
     port = free_port()
-    endpoint = f"http://127.0.0.1:{port}"
+    endpoint = f"https://127.0.0.1:{port}"
     directory = Path(tempfile.mkdtemp(prefix="tieout-ministack-", dir=_scratch()))
     log = directory / "log"
+    certificate, key = self_signed(directory)
     environment = {
         # Nothing of ours: functions get what is here, and their own variables.
         "PATH": os.environ.get("PATH", os.defpath),
@@ -62,20 +69,27 @@ def ministack() -> Iterator[Emulator]:
         "S3_DATA_DIR": str(directory / "s3"),
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
+        # Every call is checked against the policies of whoever signed it: a function's role, or the account's root.
+        "AUTH": "true",
+        # Policies refuse what does not come over TLS. Functions are told to trust its certificate.
+        "USE_SSL": "1",
+        "MINISTACK_SSL_CERT": str(certificate),
+        "MINISTACK_SSL_KEY": str(key),
         "DOCKER_HOST": f"unix://{directory}/no-docker",
+        **(more or {}),
     }
     started: set[int] = set()
     try:
         # It has nothing to keep, and would wait for its functions.
         with running(
             [str(PROGRAM)],
-            ready=lambda: _answers(endpoint),
+            ready=lambda: _answers(endpoint, certificate),
             log=log,
             env=environment,
             stop_signal=signal.SIGKILL,
         ) as process:
             try:
-                yield Emulator(endpoint, log, process.pid)
+                yield Emulator(endpoint, log, process.pid, certificate)
             finally:
                 started = set(children_of(process.pid))
     finally:
@@ -126,9 +140,10 @@ def _lives(pid: int) -> bool:
         return False
 
 
-def _answers(endpoint: str) -> bool:
+def _answers(endpoint: str, certificate: Path) -> bool:
     with contextlib.suppress(urllib.error.URLError, OSError, ValueError):
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        context = urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=str(certificate)))
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), context)
         with opener.open(f"{endpoint}/_ministack/health", timeout=2) as answer:
             return bool(json.load(answer)["services"])
     return False

@@ -25,14 +25,14 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def until(condition: Callable[[], bool], what: str, seconds: float = READY_S_MAX) -> None:
-    """Poll a condition until it holds. Raises TimeoutError, naming what was awaited."""
+def until(condition: Callable[[], bool], what: str, seconds: float = READY_S_MAX, *, every_s: float = 0.02) -> None:
+    """Look at a condition again and again until it holds. Raises TimeoutError, naming what was awaited."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
             message = f"waited {seconds:.0f} s in vain for: {what}"
             raise TimeoutError(message)
-        time.sleep(0.02)
+        time.sleep(every_s)
 
 
 def accepts(port: int) -> bool:

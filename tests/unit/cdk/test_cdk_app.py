@@ -45,6 +45,15 @@ def test_a_bundle_for_another_python_is_refused(tmp_path: Path) -> None:
     assert "made for Python 3.9 on x86_64" in said
 
 
+def test_templates_of_another_environment_do_not_stay() -> None:
+    """Whoever deploys what lies in the folder deploys the environment that was named last, and nothing else."""
+    words = ["make", "-n", "-o", ".venv-cdk/stamp", "synth", "ENV=prod"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    removed, made = done.stdout.splitlines()
+    assert removed == "rm -rf build/cdk.out"
+    assert 'CDK_OUTDIR=build/cdk.out CDK_CONTEXT_JSON=\'{"environment": "prod"}\'' in made
+
+
 def test_an_unknown_environment_is_refused(tmp_path: Path) -> None:
     """The known ones are named."""
     assert "dev, staging, prod" in refused(tmp_path, environment="nowhere")

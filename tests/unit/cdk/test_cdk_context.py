@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cdk.configuration import Configuration, read_configuration
+from cdk.configuration import Configuration, ReferenceFile, read_configuration
 from cdk.connections import check_connections, connections_by_user, connections_max
 from cdk.environment import Environment, WrongContext
+from curation.reference import BYTES_MAX
 from runtime.settings import load
 from tests.synth import CONFIG
 
@@ -39,6 +42,46 @@ def test_the_example_is_a_configuration_of_the_product() -> None:
     assert len(load(str(CONFIG)).configuration.acquirer) == 3
 
 
+def referring(folder: Path, **table: str) -> Path:
+    """The example with a reference table, in a folder of its own."""
+    lines = "".join(f"{key} = {json.dumps(value)}\n" for key, value in table.items())
+    config = folder / "tieout.toml"
+    config.write_text(f"{EXAMPLE.read_text()}\n[curation.reference_table]\n{lines}")
+    return config
+
+
+def test_a_reference_table_is_a_file_beside_the_configuration_or_an_object(tmp_path: Path) -> None:
+    """A file is taken with its hash, an object by its name; there may be none."""
+    (tmp_path / "agents.csv").write_text("bic,name\n")
+    digest = hashlib.sha256(b"bic,name\n").hexdigest()
+    wanted = ReferenceFile(path=tmp_path / "agents.csv", sha256=digest)
+    assert read_configuration(referring(tmp_path, path="agents.csv")).reference == wanted
+    assert read_configuration(referring(tmp_path, path="agents.csv", sha256=digest)).reference == wanted
+    found = read_configuration(referring(tmp_path, path="s3://data/a/b.csv")).reference
+    assert found == ReferenceFile(bucket="data", key="a/b.csv")
+    assert read_configuration(EXAMPLE).reference is None
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ({"path": "other.csv"}, "there is no file 'other.csv'"),
+        ({}, "there is no file ''"),
+        ({"path": "s3://data"}, "names no object"),
+        ({"path": "s3:///a.csv"}, "names no object"),
+        ({"path": "large.csv"}, f"more than {BYTES_MAX} bytes"),
+        ({"path": "agents.csv", "sha256": "00" * 32}, "sha256: it is not that of 'agents.csv'"),
+    ],
+)
+def test_a_reference_table_that_cannot_be_deployed_is_refused(tmp_path: Path, table: dict[str, str], said: str) -> None:
+    """Before anything is deployed: what is missing, too large for curation, or another file than the one that is named."""
+    (tmp_path / "agents.csv").write_text("bic,name\n")
+    with (tmp_path / "large.csv").open("wb") as file:
+        file.truncate(BYTES_MAX + 1)
+    with pytest.raises(WrongContext, match=re.escape(said)):
+        read_configuration(referring(tmp_path, **table))
+
+
 @pytest.mark.parametrize("name", ["dev", "staging", "prod"])
 def test_every_environment_of_cdk_json_can_be_read(name: str, configuration: Configuration) -> None:
     """And its ledger is large enough for the example."""
@@ -60,6 +103,8 @@ def test_every_environment_of_cdk_json_can_be_read(name: str, configuration: Con
         ({"domain": "payments.example.net"}, "domain and certificate"),
         ({"vpn_address": "198.51.100.7"}, "on_premises"),
         ({"eks_cluster": "legacy"}, "eks_cluster"),
+        ({"auditors": ["arn:aws:iam::111122223333:root"]}, "never of a whole account"),
+        ({"operators": ["*"]}, "never of a whole account"),
         ({"log_days": 31}, "log_days"),
     ],
 )
@@ -81,7 +126,7 @@ def test_a_ledger_too_small_for_everybody_is_refused(configuration: Configuratio
     """Many sources at the smallest capacity need more than four fifths of its connections; the message says what to raise."""
     many = replace(configuration, sources=tuple(replace(configuration.sources[0], name=f"s{n}") for n in range(30)))
     environment = Environment.read("dev", ENVIRONMENTS)
-    assert sum(connections_by_user(many).values()) > 0.8 * connections_max(environment)
+    assert sum(connections_by_user(environment, many).values()) > 0.8 * connections_max(environment)
     with pytest.raises(WrongContext, match="raise capacity_min"):
         check_connections(environment, many)
     check_connections(replace(environment, capacity_min=2), many)
@@ -100,6 +145,14 @@ def test_a_field_of_a_secret_is_the_whole_secret_to_its_policy(tmp_path: Path) -
     path = tmp_path / "tieout.toml"
     path.write_text(example(**{"tieout/core-AbCdEf": "tieout/core-AbCdEf#password"}))
     assert read_configuration(path).secrets("source") == read_configuration(EXAMPLE).secrets("source")
+
+
+def test_a_secret_without_its_end_is_refused(tmp_path: Path) -> None:
+    """AWS adds six characters to a secret's name in its ARN, and a policy without them lets nobody open it."""
+    path = tmp_path / "tieout.toml"
+    path.write_text(example(**{"tieout/core-AbCdEf": "tieout/core"}))
+    with pytest.raises(WrongContext, match="six characters"):
+        read_configuration(path).secrets("source")
 
 
 @pytest.mark.parametrize("reference", ["env:PASSWORD", "file:keys/bank"])

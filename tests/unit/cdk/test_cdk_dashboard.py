@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from functions.topology import TOPOLOGY
 from tests.templates import Templates
 
 
@@ -93,3 +94,32 @@ def test_a_domain_of_ones_own_comes_with_its_certificate(full: Templates) -> Non
     found = full.properties("AWS::CloudFront::Distribution")["DistributionConfig"]
     assert found["Aliases"] == ["payments.example.net"]
     assert found["ViewerCertificate"]["MinimumProtocolVersion"] == "TLSv1.2_2021"
+
+
+def test_the_page_hands_out_exports_and_writes_nothing(dev: Templates) -> None:
+    """It reads what lies under exports/ and no other object, asks for exports by their queue and no other, and stores nothing."""
+    role = dev.role_of("dashboard")
+    for store, bucket in (("exports", "curated"), ("curated", "curated"), ("quarantine", "curated"), ("raw", "raw")):
+        assert role.may("s3:GetObject", dev.object_arn(bucket, f"{store}/x")) == (store == "exports")
+        assert not role.may("s3:PutObject", dev.object_arn(bucket, f"{store}/x"))
+        assert not role.may("s3:DeleteObject", dev.object_arn(bucket, f"{store}/x"))
+    named = {stage.queue: f"arn:aws:sqs:eu-central-1:111122223333:tieout-dev-{stage.queue}" for stage in TOPOLOGY}
+    assert {queue for queue, arn in named.items() if role.may("sqs:SendMessage", arn)} == {"export"}
+    assert not any(role.may("sqs:ReceiveMessage", arn) for arn in named.values())
+
+
+def test_who_writes_exports_is_a_witness(dev: Templates) -> None:
+    """Its user of the ledger looks, and writes what it did into the audit log only; the page's only looks."""
+    found = dev.properties("Custom::TieoutLedger")
+    assert found["Witnesses"] == "tieout_export"
+    assert found["Readers"].split(",") == ["tieout_anchor", "tieout_dashboard"]
+    assert not {"tieout_export", "tieout_dashboard"} & set(found["Writers"].split(","))
+
+
+def test_exports_do_not_stay(dev: Templates) -> None:
+    """They are gone after a day, the only objects of the curated bucket that a rule of its own removes so soon."""
+    buckets = [each["Properties"] for each in dev.of("AWS::S3::Bucket", "storage").values()]
+    rules = [rule for each in buckets for rule in each.get("LifecycleConfiguration", {}).get("Rules", [])]
+    [rule] = [each for each in rules if each.get("Prefix") == "exports/"]
+    assert (rule["ExpirationInDays"], rule["Status"]) == (1, "Enabled")
+    assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": 1}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.templates import Templates
+from tests.templates import ACCOUNT, Templates
 
 
 def test_every_time_of_the_configuration_is_a_schedule_in_the_sources_zone(dev: Templates) -> None:
@@ -31,7 +31,7 @@ def test_every_time_of_the_configuration_is_a_schedule_in_the_sources_zone(dev: 
 def test_a_task_runs_one_source_without_rights_on_its_machine(dev: Templates) -> None:
     """`tieout extract SOURCE`, not as root, on a file system that only its spool can change."""
     [found] = dev.properties("AWS::ECS::TaskDefinition", "extraction")["ContainerDefinitions"]
-    assert (found["EntryPoint"], found["Command"]) == (["tieout"], ["extract", "core"])
+    assert (found["EntryPoint"], found["Command"]) == (["tieout"], ["extract", "core", "--try-for", "30"])
     assert found["ReadonlyRootFilesystem"]
     image = Path("Dockerfile").read_text()
     assert f"USER {found['User']}\n" in image
@@ -65,8 +65,16 @@ def test_the_scheduler_may_start_these_tasks_only(dev: Templates) -> None:
     ]
     by_action = {str(each["Action"]): each for each in (statement, *others)}
     assert set(by_action) == {"iam:PassRole", "ecs:RunTask", "sqs:SendMessage"}
-    assert by_action["iam:PassRole"]["Condition"] == {"StringLike": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}}
+    assert by_action["iam:PassRole"]["Condition"] == {
+        "StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}
+    }
     assert by_action["ecs:RunTask"]["Resource"] in dev.of("AWS::ECS::TaskDefinition")
+    [cluster] = dev.of("AWS::ECS::Cluster", "extraction")
+    assert by_action["ecs:RunTask"]["Condition"] == {"ArnEquals": {"ecs:cluster": f"{cluster}.Arn"}}
+    [trusted] = dev.of("AWS::IAM::Role")[name]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+    [group] = dev.of("AWS::Scheduler::ScheduleGroup")
+    assert trusted["Principal"] == {"Service": "scheduler.amazonaws.com"}
+    assert trusted["Condition"] == {"StringEquals": {"aws:SourceAccount": ACCOUNT, "aws:SourceArn": f"{group}.Arn"}}
 
 
 def test_jobs_on_eks_are_looked_at_where_the_environment_says(dev: Templates, full: Templates) -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from typing import Any
+
 import pytest
 
 from functions.topology import BESIDE, TOPOLOGY, Stage
+from tests.synth import CONFIG
 from tests.templates import ACCOUNT, REGION, Role, Templates
 
 STORES = {
@@ -24,6 +29,7 @@ STORES = {
     "open": "results",
     "heads": "audit",
 }
+TABLE = CONFIG.parent / "agents.csv"
 SECRETS = {
     "core": "arn:aws:secretsmanager:eu-central-1:111122223333:secret:tieout/core-AbCdEf",
     "bank": "arn:aws:secretsmanager:eu-central-1:111122223333:secret:tieout/bank-key-GhIjKl",
@@ -85,14 +91,15 @@ def test_a_stage_lists_its_own_stores_only(dev: Templates, stage: Stage) -> None
 
 @STAGES
 def test_a_stage_receives_from_its_own_queue_only(dev: Templates, stage: Stage) -> None:
-    """It takes and deletes messages there; it sends to no queue at all and purges none."""
+    """It takes and deletes messages there, and says when one comes again; extract alone sends to its own; nobody purges one."""
     role = dev.role_of(stage.name)
     for name in CHAIN:
         for queue in (name, f"{name}-dead"):
             own = queue == stage.queue
             assert role.may("sqs:ReceiveMessage", dev.queue_arn(queue)) == own
             assert role.may("sqs:DeleteMessage", dev.queue_arn(queue)) == own
-            assert not role.may("sqs:SendMessage", dev.queue_arn(queue))
+            assert role.may("sqs:ChangeMessageVisibility", dev.queue_arn(queue)) == own
+            assert role.may("sqs:SendMessage", dev.queue_arn(queue)) == (own and stage.name == "extract")
             assert not role.may("sqs:PurgeQueue", dev.queue_arn(queue))
 
 
@@ -142,6 +149,13 @@ def test_the_key_is_used_through_services_only(dev: Templates, name: str) -> Non
         assert not role.may("kms:PutKeyPolicy", key, kms__ViaService=f"s3.{REGION}.amazonaws.com")
 
 
+@STAGES
+def test_a_stage_encrypts_only_where_it_stores(dev: Templates, stage: Stage) -> None:
+    """Who only reads can decrypt, and can make no data key."""
+    role = dev.role_of(stage.name)
+    assert bool(role.resources_of("kms:GenerateDataKey")) == bool(stage.writes)
+
+
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_no_policy_is_wide(dev: Templates, name: str) -> None:
     """No action holds a wildcard, no managed policy is attached, and only what knows no resource has `*` as one."""
@@ -179,6 +193,39 @@ def test_a_function_reads_its_configuration_and_writes_its_own_logs(dev: Templat
     assert not role.may("logs:DeleteLogGroup", f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/tieout/dev/{name}")
 
 
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_curate_alone_reads_the_reference_table(dev: Templates, full: Templates, name: str) -> None:
+    """The one object: the asset that was made of a file, or the object that the configuration names in S3."""
+    told = overrides(full, name)["curation"]["reference_table"]
+    bucket, _, key = told["path"].removeprefix("s3://").partition("/")
+    for templates, asked in ((full, f"{bucket}/{key}"), (dev, "reference-data/agents/agents.csv")):
+        role = templates.role_of(name)
+        assert role.may("s3:GetObject", f"arn:aws:s3:::{asked}") == (name == "curate")
+        assert not role.may("s3:GetObject", f"arn:aws:s3:::{asked}.old")
+        assert not role.may("s3:PutObject", f"arn:aws:s3:::{asked}")
+
+
+def test_every_function_names_the_same_reference_table(dev: Templates, full: Templates) -> None:
+    """So that all name one hash of the configuration, which another file changes; what lies in S3 is named by its own address."""
+    told = [overrides(full, name)["curation"] for name in FUNCTIONS]
+    assert told == [told[0]] * len(told)
+    assert told[0]["reference_table"]["sha256"] == hashlib.sha256(TABLE.read_bytes()).hexdigest()
+    tasks = [
+        json.loads(each["Value"])["curation"]
+        for definition in full.of("AWS::ECS::TaskDefinition").values()
+        for each in definition["Properties"]["ContainerDefinitions"][0]["Environment"]
+        if each["Name"] == "TIEOUT_OVERRIDES"
+    ]
+    assert tasks == [told[0]] * len(tasks)
+    assert len(tasks) == 4, "one source, the deliveries, and those of auditors and operators"
+    assert "curation" not in overrides(dev, "curate")
+
+
+def overrides(templates: Templates, name: str) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(templates.function(name)["Environment"]["Variables"]["TIEOUT_OVERRIDES"])
+    return told
+
+
 def test_tick_sends_wake_ups_and_touches_no_object(dev: Templates) -> None:
     """It sends to every stage's queue, receives from none, and reaches no store and no secret."""
     role = dev.role_of("tick")
@@ -191,11 +238,11 @@ def test_tick_sends_wake_ups_and_touches_no_object(dev: Templates) -> None:
 
 
 def test_the_dashboard_reaches_its_sign_in_only(dev: Templates) -> None:
-    """No store, no queue, no secret of a source or an acquirer: its pages come from the ledger."""
+    """No secret of a source or an acquirer, no store but that of exports: its pages come from the ledger."""
     role = dev.role_of("dashboard")
-    assert not reach(role, dev, "s3:GetObject")
+    assert reach(role, dev, "s3:GetObject") == {"exports"}
     assert not reach(role, dev, "s3:PutObject")
-    assert not role.resources_of("sqs:SendMessage")
+    assert role.resources_of("sqs:SendMessage") == {f"arn:aws:sqs:{REGION}:{ACCOUNT}:tieout-dev-export"}
     assert role.resources_of("secretsmanager:GetSecretValue") == {
         f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:tieout-dev-sign-in-??????"
     }

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from functions.topology import BESIDE, TOPOLOGY
-from tests.templates import Templates
+from tests.templates import ACCOUNT, REGION, Templates
 
 LEDGER, HTTPS, SSH = 5432, 443, 22
 
@@ -188,6 +188,17 @@ def test_the_ledger_is_encrypted_backed_up_and_not_public(
     parameters = templates.properties("AWS::RDS::DBClusterParameterGroup")["Parameters"]
     assert parameters["rds.force_ssl"] == "1"
     assert not templates.of("AWS::RDS::DBProxy")
+
+
+def test_the_flow_log_is_written_for_this_account_only(dev: Templates) -> None:
+    """No flow log of anybody else makes AWS take the role that writes it."""
+    role = dev.properties("AWS::EC2::FlowLog")["DeliverLogsPermissionArn"].removesuffix(".Arn")
+    [trusted] = dev.of("AWS::IAM::Role")[role]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+    assert trusted["Principal"] == {"Service": "vpc-flow-logs.amazonaws.com"}
+    assert trusted["Condition"] == {
+        "StringEquals": {"aws:SourceAccount": ACCOUNT},
+        "ArnLike": {"aws:SourceArn": f"arn:aws:ec2:{REGION}:{ACCOUNT}:vpc-flow-log/*"},
+    }
 
 
 @pytest.mark.parametrize("environment", ["dev", "prod", "full"])

@@ -112,7 +112,9 @@ def test_rules_start_what_the_topology_says(dev: Templates) -> None:
         "exports": f"s3://{dev.bucket('curated')}",
     }
     rules = [
-        each["Properties"] for each in dev.of("AWS::Events::Rule").values() if "EventPattern" in each["Properties"]
+        each["Properties"]
+        for each in dev.of("AWS::Events::Rule").values()
+        if each["Properties"].get("EventPattern", {}).get("detail-type") not in (None, ["Object Deleted"])
     ]
     for key in KEYS:
         bucket = places[key.partition("/")[0]].removeprefix("s3://")
@@ -158,9 +160,10 @@ def test_the_only_custom_resource_brings_the_ledger_to_the_code(dev: Templates) 
     }
     [(name, found)] = dev.of("Custom::TieoutLedger").items()
     users = {f"tieout_{stage.name}" for stage in TOPOLOGY} | {"tieout_tick", "tieout_delivery", "tieout_task_core"}
-    assert set(found["Properties"]["Writers"].split(",")) == users
-    readers = {"tieout_anchor", "tieout_dashboard"}
+    readers, witnesses = {"tieout_anchor", "tieout_dashboard"}, {"tieout_export"}
+    assert set(found["Properties"]["Writers"].split(",")) == users - witnesses
     assert set(found["Properties"]["Readers"].split(",")) == readers
+    assert set(found["Properties"]["Witnesses"].split(",")) == witnesses
     limits = dict(each.split("=") for each in found["Properties"]["ConnectionsMax"].split(","))
     assert set(limits) == {*users, *readers}
     assert len(found["Properties"]["Code"]) == 64

@@ -84,15 +84,6 @@ def test_what_was_sent_received_and_anchored_is_locked(
             assert retention == {"Days": days, "Mode": "GOVERNANCE"}
 
 
-def test_nothing_of_the_chain_expires(prod: Templates) -> None:
-    """Only exports do, after a day: the ledger knows every other object and is not told of its end."""
-    for name in BUCKETS:
-        rules = bucket(prod, name)["LifecycleConfiguration"]["Rules"]
-        ending = [(each["Prefix"], each["ExpirationInDays"]) for each in rules if "ExpirationInDays" in each]
-        assert ending == ([("exports/", 1)] if name == "curated" else [])
-        assert any(each.get("AbortIncompleteMultipartUpload") for each in rules)
-
-
 def test_every_store_of_the_product_has_a_bucket(dev: Templates) -> None:
     """What the functions are told as `by_store` names the stores that the product knows: no more, no less."""
     overrides = json.loads(dev.function("curate")["Environment"]["Variables"]["TIEOUT_OVERRIDES"])

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from dashboard.app import create_app
 from payments.books import Total
@@ -106,7 +106,7 @@ def fill(world: World, *, file: OutboundFile = FILE, mismatch: Mismatch = MISMAT
         tx.audit.append(f"file:{file.file_id}", "sealed", {"sha256": SHA, "size": 300})
 
 
-def get(app: FastAPI, path: str, *, method: str = "GET", host: str = "127.0.0.1", **options: Any) -> httpx.Response:
+def get(app: Starlette, path: str, *, method: str = "GET", host: str = "127.0.0.1", **options: Any) -> httpx.Response:
     """One request to the application itself; an exception that it does not handle is answered, as a server would."""
 
     async def ask() -> httpx.Response:
@@ -117,5 +117,5 @@ def get(app: FastAPI, path: str, *, method: str = "GET", host: str = "127.0.0.1"
     return asyncio.run(ask())
 
 
-def application(world: World) -> FastAPI:
+def application(world: World) -> Starlette:
     return create_app(world)

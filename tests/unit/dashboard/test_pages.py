@@ -183,8 +183,10 @@ def test_nothing_can_be_changed(world: World, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(world.ledger, "begin", lambda: pytest.fail("a page opened a writing transaction"))
     for path in PAGES:
         assert pw.get(app, path).status_code == 200
+        assert pw.get(app, path, method="HEAD").status_code == 200
         for method in ("POST", "PUT", "DELETE", "PATCH"):
-            assert pw.get(app, path, method=method).status_code == 405
+            refused = pw.get(app, path, method=method)
+            assert (refused.status_code, {*refused.headers["allow"].split(", ")}) == (405, {"GET", "HEAD"})
 
 
 @pytest.mark.parametrize(

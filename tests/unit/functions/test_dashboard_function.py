@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from dashboard import export_pages
 from dashboard.begun import BEGUN, SESSION
 from functions import asgi, batch, dashboard
 from functions.topology import BESIDE
@@ -127,6 +128,24 @@ def test_cookies_and_bytes_go_out_as_lambda_wants_them() -> None:
         "body": base64.b64encode(b"\xff\xfe/a b").decode(),
         "isBase64Encoded": True,
     }
+
+
+@pytest.mark.parametrize("byte", [b"a", b'"', b"\x01", "\u6f22".encode(), b"\xff"])
+def test_the_largest_answer_fits_into_lambdas(byte: bytes) -> None:
+    """Whatever an export is made of, as JSON it stays below Lambda's 6 MB, and comes out as it went in."""
+    content = byte * (export_pages.AT_ONCE_BYTES_MAX // len(byte))
+
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/csv")]})
+        await send({"type": "http.response.body", "body": content})
+
+    answer = asgi.answered(app, event("/"), public="books.example.net")
+    assert answer["statusCode"] == 200
+    assert len(json.dumps(answer)) < 6_000_000
+    body = answer["body"]
+    assert (base64.b64decode(body) if answer["isBase64Encoded"] else body.encode()) == content
+    small = asgi._text_of(byte * (asgi.PLAIN_BYTES_MAX // len(byte)))[0]
+    assert len(json.dumps(small)) < 6_000_000
 
 
 def test_an_application_that_fails_is_answered_for(caplog: pytest.LogCaptureFixture) -> None:

@@ -18,10 +18,12 @@ from functions import batch
 from functions.topology import TOPOLOGY, Stage, stage_named, stages_for
 from payments.errors import SetAside, Unreachable, WrongConfiguration
 from payments.keys import ChunkKey, complete_key, manifest_key, outbound_key, reported_key
-from runtime.notices import notice
+from runtime.notices import key_of, notice
 from runtime.wakes import acquirer_of, subject_of, wake
 from runtime.wiring import World
 from tests.contract.ledger_world import NOON
+from tests.servers.deletion_notices import deletion_notice
+from tests.unit.local.small_world import world as small_world
 
 DAY = NOON.date()
 FOLDER = Path(functions.__file__).parent
@@ -62,6 +64,9 @@ class RecordingWorld:
     def __init__(self) -> None:
         self.asked: list[tuple[str, ...]] = []
         self.fails: dict[str, Exception] = {}
+
+    key_in = staticmethod(key_of)
+    acquirer_in = staticmethod(acquirer_of)
 
     def __getattr__(self, name: str) -> Any:
         def act(*given: Any) -> None:
@@ -106,6 +111,7 @@ def handle(stage: str, *bodies: str) -> dict[str, Any]:
         ),
         ("reconcile", notice("b", reported_key("northbank", DAY, SHA), 1), ("reconcile_with", "northbank")),
         ("reconcile", wake("northbank"), ("reconcile_with", "northbank")),
+        ("expire", deletion_notice(RAW), ("record_deletion", deletion_notice(RAW))),
     ],
 )
 def test_each_handler_asks_for_its_stage(world: RecordingWorld, stage: str, body: str, asked: tuple[str, ...]) -> None:
@@ -115,9 +121,9 @@ def test_each_handler_asks_for_its_stage(world: RecordingWorld, stage: str, body
 
 
 def test_every_stage_was_tried_here() -> None:
-    """A stage that joins the topology needs an example above."""
+    """A stage that joins the topology needs an example above; export, which is told by the page, has its own tests there."""
     marks = test_each_handler_asks_for_its_stage.pytestmark  # type: ignore[attr-defined]
-    assert {example[0] for example in marks[0].args[1]} == {stage.name for stage in TOPOLOGY}
+    assert {example[0] for example in marks[0].args[1]} == {stage.name for stage in TOPOLOGY} - {"export"}
 
 
 @pytest.mark.parametrize("error", [Unreachable("x"), SetAside("x"), WrongConfiguration("x"), RuntimeError("x")])
@@ -134,6 +140,25 @@ def test_messages_that_all_fail_are_all_named(world: RecordingWorld) -> None:
     """Also then the handler answers instead of raising: each message is counted for itself."""
     assert len(handle("read", "poison", "{}", wake("northbank"))["batchItemFailures"]) == 3
     assert world.asked == []
+
+
+def test_assemble_hears_what_is_told_to_it_only(world: RecordingWorld) -> None:
+    """It looks at everything whoever a message is about; a text that is none of ours is given up all the same."""
+    assert len(handle("assemble", "poison", "{}", '{"Records": []}')["batchItemFailures"]) == 3
+    assert world.asked == []
+
+
+def test_a_wake_up_for_a_source_that_nobody_has_is_refused(tmp_path: Path) -> None:
+    """It becomes a dead letter; of a source that cannot be read the ledger knows, of this one nobody would."""
+    at = small_world(tmp_path)
+    batch.use(at)
+    try:
+        assert len(handle("extract", wake(""), wake("nobody"))["batchItemFailures"]) == 2
+        with at.ledger.look() as tx:
+            assert tx.contacts.count() == 0
+    finally:
+        batch._worlds.clear()
+        at.ledger.engine.dispose()
 
 
 def test_without_a_configuration_every_message_fails(monkeypatch: pytest.MonkeyPatch) -> None:

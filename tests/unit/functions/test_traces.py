@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from functions.traces import XRay
+from runtime.notices import notice
+from tests.unit.functions.test_observe import PROGRAM, RAW, event, printed
 
 TRACE = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"
 IBAN = "DE89370400440532013000"
@@ -65,6 +67,19 @@ def test_an_exception_is_its_type_only(daemon: socket.socket) -> None:
     assert sent["fault"] is True
     assert [each["type"] for each in sent["cause"]["exceptions"]] == ["ValueError"]
     assert IBAN not in json.dumps(sent)
+
+
+def test_each_message_of_a_function_is_a_subsegment(daemon: socket.socket) -> None:
+    """Through the whole handler: what it was about, and whether it failed, as a child of the invocation that Lambda traces."""
+    given = {name: os.environ[name] for name in ("AWS_XRAY_DAEMON_ADDRESS", "_X_AMZN_TRACE_ID")}
+    bodies = (notice("b", RAW, 1), f"bad {IBAN}")
+    printed(PROGRAM, event(*bodies), LAMBDA_TASK_ROOT="/var/task", **given)
+    done, failed = heard(daemon), heard(daemon)
+    assert (done["annotations"], "fault" in done) == ({"about": RAW}, False)
+    assert (failed["annotations"], failed["fault"]) == ({"about": "unknown"}, True)
+    for each in (done, failed):
+        assert (each["trace_id"], each["parent_id"]) == ("1-5759e988-bd862e3fe1be46a994272793", "53995c3f42cd8ad8")
+        assert IBAN not in json.dumps(each)
 
 
 @pytest.mark.parametrize("trace", ["", TRACE.replace("Sampled=1", "Sampled=0"), "Sampled=1", "nonsense"])

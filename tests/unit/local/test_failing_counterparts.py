@@ -14,11 +14,13 @@ import pytest
 
 from dashboard.app import create_app
 from functions import batch
-from local.worker import Worker
+from functions.topology import RECEIVES_MAX, stage_named
+from local.worker import Worker, call
 from payments.contacts import Contact, noted, of_outbox, of_source, retry_at
 from payments.counterparts import sources
 from payments.errors import Busy, Unreachable
 from payments.firings import mark_fired
+from runtime import wakes
 from runtime.ledger.clock import LedgerClock
 from runtime.schedule import due_wakes, next_due
 from runtime.wakes import wake
@@ -163,14 +165,33 @@ def test_the_page_shows_what_fails(world: World) -> None:
     assert "failing</span> since" in text
 
 
-def test_a_message_that_finds_the_source_busy_says_nothing_of_it(world: World) -> None:
-    """Somebody else is reading it: that is neither a success nor a failure, and only this error comes again."""
+def test_a_message_that_finds_the_source_busy_is_asked_anew(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody else reads it, for hours perhaps: neither a success nor a failure, never a dead letter, and never forgotten."""
+    monkeypatch.setattr(wakes, "AGAIN_AFTER", timedelta(0))
     lease = world.ledger.leases.acquire("source:legacy", ttl=timedelta(seconds=60))
     assert lease is not None
+    world.queue.send("extract", wake("legacy"))
+    for _ in range(2 * RECEIVES_MAX):
+        [message] = world.queue.receive("extract", limit=10, visibility=timedelta(minutes=1))
+        assert (message.body, message.receives) == (wake("legacy"), 1)
+        assert call(stage_named("extract"), [message]) == set()
+        world.queue.delete("extract", message.receipt)
+    with world.ledger.look() as tx:
+        assert tx.contacts.count() == 0
+
+
+def test_other_records_under_way_return_to_the_queue(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is busy for a moment comes again by its own message, and does not count as a failure of the source."""
+
+    def extract_source(_name: str) -> None:
+        raise Busy("every connection to the ledger is in use")
+
+    monkeypatch.setattr(world, "extract_source", extract_source)
     with pytest.raises(Busy):
         world.extract_when_due("legacy")
     with world.ledger.look() as tx:
         assert tx.contacts.count() == 0
+    assert world.queue.depth("extract") == (0, 0)
 
 
 def test_the_text_of_an_unknown_error_is_not_kept(world: World) -> None:

@@ -18,6 +18,7 @@ from payments.errors import Unreachable
 from payments.leasing import TTL
 from payments.records import OutboundFile
 from runtime import delivery_task
+from runtime.attention import attention
 from runtime.delivery_task import STARTING
 from runtime.ledger.clock import LedgerClock
 from runtime.wakes import wake
@@ -26,6 +27,7 @@ from tests.contract.ledger_world import sample
 from tests.unit.functions.test_handlers import sqs_event
 from tests.unit.local.small_world import acquirer
 from tieout.__main__ import main
+from transfer.task_starts import STARTS_MAX
 
 CLOCK = "[clock]\nstart = 2026-03-02T12:00:00Z\n"
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -176,6 +178,39 @@ def test_a_task_that_never_came_is_started_again(tmp_path: Path, monkeypatch: py
     at.later(timedelta(seconds=1))
     assert woken()
     assert len(ecs.started()) == 2
+
+
+def stuck(at: Made) -> list[str]:
+    with at.world.ledger.look() as tx:
+        return [each.text for each in attention(tx, at.world.configuration, at.world.clock.now()).waiting]
+
+
+def test_files_that_every_task_leaves_are_stuck(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ecs: Ecs) -> None:
+    """Three tasks for the same file that never say why it is still here: a person is told, until it has left."""
+    at = Made(tmp_path, monkeypatch, ecs.settings)
+    at.due("northbank", LIMIT + 1, created_at=NOON - timedelta(minutes=1))
+    for _ in range(STARTS_MAX):
+        assert stuck(at) == []
+        assert woken()
+        at.later(STARTING)
+    [text] = stuck(at)
+    assert text.startswith("files to northbank have not left: 3 tasks were started for them since 2026-03-02 12:00:00")
+    with at.world.ledger.begin() as tx:
+        tx.files.change(tx.files.find()[0], state="delivered")
+    assert stuck(at) == []
+
+
+def test_tasks_that_deliver_are_never_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ecs: Ecs) -> None:
+    """Each was started for files that were not there when the one before it was."""
+    at = Made(tmp_path, monkeypatch, ecs.settings)
+    for day in range(STARTS_MAX + 1):
+        at.due("northbank", LIMIT + 1 + day, sequence=day, created_at=at.world.clock.now())
+        assert woken()
+        assert len(ecs.started()) == day + 1
+        assert stuck(at) == []
+        with at.world.ledger.begin() as tx:
+            tx.files.change(tx.files.find(state="sealed")[0], state="delivered")
+        at.later(timedelta(days=1))
 
 
 @pytest.mark.parametrize("why", ["no cluster", "refused"])

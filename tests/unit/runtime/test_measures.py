@@ -20,6 +20,7 @@ from runtime.ledger.ledger import SqlLedger
 from runtime.ledger.migrate import upgrade
 from runtime.measures import Measure, measures
 from tests.contract.ledger_world import StandingClock, sample
+from tests.servers.deletion_notices import BY_HAND, tell_deletion
 from tests.unit.local.small_world import acquirer, configuration, source
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -146,6 +147,16 @@ def test_stopped_runs_ring(ledger: SqlLedger) -> None:
     """A run whose books do not tie is counted until a person has seen to it."""
     add(ledger, run(state="stopped", closed_at=NOW - timedelta(days=2)))
     assert values(look(ledger), {})["RunsStopped"] == 1
+
+
+def test_objects_that_are_gone_ring(ledger: SqlLedger) -> None:
+    """What somebody deleted is counted until a person has seen to it; what expired as declared is not."""
+    add(ledger, run(state="assembled", closed_at=NOW - timedelta(days=2)))
+    for number in range(3):
+        tell_deletion(ledger, f"raw/legacy/2026-03-02/000001/0000{number}.parquet")
+    assert values(look(ledger), {})["ObjectsGone"] == 0
+    tell_deletion(ledger, "raw/legacy/2026-03-02/000001/manifest.json", reason=BY_HAND)
+    assert values(look(ledger), {})["ObjectsGone"] == 1
 
 
 def test_no_figure_names_a_payment(ledger: SqlLedger) -> None:

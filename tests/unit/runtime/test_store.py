@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from dashboard.exports import key_of as export_key
 from payments import keys
 from payments.config import Stores
 from payments.errors import SetAside, WrongConfiguration
@@ -32,6 +33,7 @@ def test_every_key_begins_with_a_known_store() -> None:
     made += [keys.result_key("acme", day, "h", "n"), keys.reported_key("acme", day, "h")]
     made += [redelivery_key("acme", "f", "h"), key_at(datetime(2026, 3, 2, tzinfo=UTC))]
     made += [keys.matched_key("acme", day, "f", "e"), keys.open_key("acme", day, "f", "e")]
+    made += [export_key("somebody", "0" * 32)]
     assert {key.partition("/")[0] for key in made} == set(STORES)
 
 

@@ -178,7 +178,7 @@ def test_full_spool_is_tried_again(moto_endpoint: str, bucket: str, tmp_path: Pa
     store = S3Store(bucket, "", moto_endpoint)
     store.put("raw/x", b"x")
     with pytest.raises(Unreachable, match="cannot be spooled") as raised:
-        store._fetch("raw/x", 1, Path("/dev/full"))
+        store._fetch("raw/x", iter([b"x"]), Path("/dev/full"))
     assert "Free space" in raised.value.next_step
 
 

@@ -20,6 +20,7 @@ from runtime.tell import tell
 from runtime.wakes import subject_of, wake
 from runtime.wiring import World
 from tests.contract.ledger_world import StandingClock, sample
+from tests.servers.deletion_notices import BY_HAND, VERSION, deletion_notice
 from tests.unit.local.small_world import world as small_world
 
 DAY = date(2026, 3, 2)
@@ -98,6 +99,15 @@ def test_exactly_what_is_missing_is_sent_again(world: World, records: list[Any],
     add(world, *records)
     assert sweep(world, TOPOLOGY) == sum(map(len, sent.values()))
     assert waiting(world) == sent
+
+
+def test_a_result_file_that_is_gone_is_not_sent_again(world: World) -> None:
+    """Nobody could read it; once its delete marker is removed it is sent as before."""
+    add(world, result("collected"))
+    world.record_deletion(deletion_notice(result("collected").key, reason=BY_HAND))
+    assert sweep(world, TOPOLOGY) == 0
+    world.record_deletion(deletion_notice(result("collected").key, reason=BY_HAND, kind=VERSION))
+    assert sweep(world, TOPOLOGY) == 1
 
 
 def test_a_queue_that_has_work_is_left_alone(world: World) -> None:

@@ -18,6 +18,7 @@ from runtime.ledger.queue import LedgerQueue
 from runtime.notices import NotifyingStore
 from runtime.queue_sqs import SqsQueue
 from runtime.store_file import FileStore
+from runtime.store_knowing import KnowingStore
 from runtime.store_s3 import S3Store
 from runtime.wiring import World
 from tests.unit.local.small_world import acquirer, source
@@ -41,11 +42,17 @@ def world(folder: Path, text: str = "") -> World:
     return opened[-1]
 
 
+def adapter(found: World) -> object:
+    """What keeps the objects, below what says why one is missing."""
+    assert isinstance(found.store, KnowingStore)
+    return found.store._store
+
+
 def test_the_defaults_are_the_one_machine_product(folder: Path) -> None:
     """An empty configuration: files, SQLite and queue beside it, the machine's own clock; nothing exists before it is used."""
     found = world(folder)
     assert {each.name for each in folder.iterdir()} == {"tieout.toml"}
-    assert isinstance(found.store, FileStore)
+    assert isinstance(adapter(found), FileStore)
     assert isinstance(found.queue, LedgerQueue)
     assert isinstance(found.clock, SystemClock)
     found.store.put("raw/a", b"x")
@@ -57,7 +64,7 @@ def test_the_defaults_are_the_one_machine_product(folder: Path) -> None:
 def test_urls_choose_the_adapters(folder: Path) -> None:
     """Other URLs give other adapters, and nothing else decides."""
     found = world(folder, '[stores]\nroot = "s3://bucket/x"\n[queue]\nurl = "sqs:eu-central-1"\n')
-    assert isinstance(found.store, S3Store)
+    assert isinstance(adapter(found), S3Store)
     assert isinstance(found.queue, SqsQueue)
 
 

@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, timedelta
@@ -27,7 +28,7 @@ from tests.unit.local.small_world import world as small_world
 from tieout.__main__ import COMMANDS, main
 
 TEN = Total(10, {"EUR/CRDT": 1_234_567, "JPY/DBIT": 5})
-HEAVY = {"numpy", "pyarrow", "duckdb", "paramiko", "boto3", "obstore", "alembic", "lxml", "fastapi", "asyncssh"}
+HEAVY = {"numpy", "pyarrow", "duckdb", "paramiko", "boto3", "obstore", "alembic", "lxml", "starlette", "asyncssh"}
 
 
 @pytest.fixture
@@ -362,6 +363,34 @@ def test_an_extraction_that_cannot_be_done(world: World, tieout: Any) -> None:
     assert (status, out) == (1, "")
     assert "away" in err
     assert "next step:" in err
+
+
+def test_an_extraction_that_is_tried_for_a_while(world: World, tieout: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It rests between its tries, each of which the ledger is told of, and ends like the last; no number of minutes is wrong use."""
+    rests: list[float] = []
+    monkeypatch.setattr(time, "sleep", rests.append)
+    away = source("away").replace("sqlite:away.db", f"postgresql://t@127.0.0.1:{free_port()}/books")
+    Path(world.settings.path).write_text(away + acquirer())
+    assert tieout("extract", "away", "--try-for", "4")[0] == 1
+    assert rests == [60, 120]
+    with world.ledger.look() as tx:
+        assert [each.failures for each in tx.contacts.find()] == [3]
+    with pytest.raises(SystemExit, match="2"):
+        tieout("extract", "away", "--try-for", "121")
+
+
+def test_an_extraction_says_who_goes_on(world: World, tieout: Any) -> None:
+    """Where queues are not in the ledger, no `tieout run` is asked for: nobody could start one there."""
+    legacy(world, 1)
+    assert "start `tieout run`" in tieout("extract", "legacy")[1]
+    path = Path(world.settings.path)
+    path.write_text(f'{path.read_text()}[queue]\nurl = "sqs:eu-central-1"\n')
+    with sqlite3.connect(world.settings.base / "legacy.db") as connection:
+        connection.execute("UPDATE payment SET changed = '2026-03-02 05:30:00'")
+    connection.close()
+    status, out, _ = tieout("extract", "legacy")
+    assert (status, "tieout run" in out) == (0, False)
+    assert "`tieout status` shows how far they are" in out
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -201,3 +201,13 @@ def test_the_actor_is_the_operating_system_user(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(os, "getuid", lambda: 4_000_000_001)
     monkeypatch.setenv("USER", "somebody-else")
     assert operating_system_user() == Actor("uid-4000000001", verified=True)
+
+
+@pytest.mark.parametrize("shell", ["/usr/sbin/nologin", "/bin/false"])
+def test_a_user_that_nobody_logs_in_as_is_no_person(monkeypatch: pytest.MonkeyPatch, shell: str) -> None:
+    """Whoever starts a task of the image acts as the image's user: two people would be one, so it is unverified."""
+    import pwd
+
+    service = pwd.struct_passwd(("tieout", "x", 10001, 10001, "", "/", shell))
+    monkeypatch.setattr(pwd, "getpwuid", lambda _: service)
+    assert operating_system_user() == Actor("tieout", verified=False)
