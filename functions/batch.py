@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from functions.leftovers import clear
 from payments.errors import Busy, TieoutError, Unreachable
 from payments.leasing import MayBegin, always
 
@@ -20,6 +24,8 @@ NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 MARGIN_S = 120
 """What was begun must be done within so much time: a file that is uploading, a pass over results."""
+FUNCTION = "AWS_LAMBDA_FUNCTION_NAME"
+"""The variable that Lambda sets, and nobody else."""
 
 Watch = Callable[[str], AbstractContextManager[None]]
 """Given a message's body, what surrounds the work on it: log lines and traces that name what they are about."""
@@ -45,6 +51,8 @@ def world() -> World:
     if not _worlds:
         from runtime.wiring import World
 
+        if FUNCTION in os.environ:
+            clear(Path(tempfile.gettempdir()))
         _worlds.append(World.open())
     return _worlds[0]
 

@@ -193,14 +193,14 @@ def test_a_refused_act_exits_2_with_the_next_step(world: DeliverWorld, capsys: p
 
 
 def test_the_actor_is_the_operating_system_user(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody types who they are: it is the user of the process, by number where it has no name."""
+    """Nobody types who they are: it is the user of the process; a number that no user has is no person."""
     import os
     import pwd
 
     assert operating_system_user() == Actor(pwd.getpwuid(os.getuid()).pw_name, verified=True)
     monkeypatch.setattr(os, "getuid", lambda: 4_000_000_001)
     monkeypatch.setenv("USER", "somebody-else")
-    assert operating_system_user() == Actor("uid-4000000001", verified=True)
+    assert operating_system_user() == Actor("uid-4000000001", verified=False)
 
 
 @pytest.mark.parametrize("shell", ["/usr/sbin/nologin", "/bin/false"])
