@@ -6,7 +6,8 @@ ROOMS := payments formats extractors curation transfer reconciliation runtime da
 # The environment of cdk.json that is deployed.
 ENV ?= dev
 # Test processes; xdist gives each its own servers and folders. Tests of one group share what is dear to bring up: one process.
-JOBS ?= $(shell nproc)
+# One more than there are cores, because they wait for their servers much of the time.
+JOBS ?= $(shell expr $$(nproc) + 1)
 # The whole suite also measures branch coverage of the stages and of payments/, and fails below 90 %.
 COVERED := --cov --cov-report=term:skip-covered --cov-fail-under=90
 

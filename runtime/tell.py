@@ -50,8 +50,9 @@ def key_in(stores: Stores, body: str) -> str:
 
 def our_key(stores: Stores, bucket: str, name: str) -> str:
     """The key of the object that S3 calls so. Raises SetAside for one that we never make."""
-    for url in {stores.root, *stores.by_store.values()}:
-        lead = _parts(url)[1]
+    leads = {_parts(url)[1] for url in (stores.root, *stores.by_store.values())}
+    # The longest first: a store may lie below the prefix of another.
+    for lead in sorted(leads, key=len, reverse=True):
         key = name.removeprefix(lead)
         if lead and key != name and _place_of(stores, key) == (bucket, lead):
             return check_key(key)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import os
 import signal
 import socket
 import subprocess
@@ -12,17 +14,31 @@ from pathlib import Path
 
 READY_S_MAX = 60.0
 STOP_S_MAX = 15.0
+PORTS_FROM = 10_000
+PORTS_EACH = 1_000
+"""A part of the ports for each test process, all below those that Linux gives to connections going out: between the moment in
+which a port is found free and that in which a server takes it, nobody else does."""
+PARTS = 22
 
 
 class ServerFailed(Exception):
     """A server did not start; the message ends with the last lines that it wrote."""
 
 
+_numbers = itertools.count(os.getpid())
+
+
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    """A port of 127.0.0.1 that nobody listens on now, and that this process gave to nobody lately."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+    first = PORTS_FROM + int(worker) % PARTS * PORTS_EACH
+    for number in itertools.islice(_numbers, PORTS_EACH):
+        port = first + number % PORTS_EACH
+        with contextlib.suppress(OSError), socket.socket() as listener:
+            listener.bind(("127.0.0.1", port))
+            return port
+    message = f"no port of {PORTS_EACH} from {first} is free"
+    raise ServerFailed(message)
 
 
 def until(condition: Callable[[], bool], what: str, seconds: float = READY_S_MAX, *, every_s: float = 0.02) -> None:
