@@ -51,6 +51,8 @@ def emulated_chain(folder: Path, ledger_url: str) -> Iterator[Chain]:
     ):
         for name, value in _variables(emulator).items():
             patch.setenv(name, value)
+        # An earlier test may have made the session that all calls share, with credentials of its own.
+        patch.setattr(boto3, "DEFAULT_SESSION", None)
 
         def content(path: Path) -> bytes:
             """The real thing for what stood in its place when the templates were made."""

@@ -15,6 +15,7 @@ from dashboard.address import published
 from reconciliation.statement import statement
 from runtime.wiring import World
 from tests.servers.chromium import MISSING, Page, binary, chromium
+from tests.servers.finished_demo import copied_demo
 from tests.servers.process import until
 
 CONTRAST = """
@@ -48,14 +49,17 @@ Object.fromEntries([...document.querySelectorAll('section[aria-labelledby=paymen
 
 
 @pytest.fixture(scope="module")
-def address(demo_dir: Path) -> Iterator[str]:
+def address(demo_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if binary() is None:
         pytest.skip(MISSING)
-    arguments = ["--config", str(demo_dir / "tieout.toml"), "--parent", str(os.getpid())]
+    # In a folder of its own, which holds the page's address: another test process would find, and outlive, this page.
+    folder = copied_demo(demo_dir, tmp_path_factory.mktemp("page") / "demo")
+    arguments = ["--config", str(folder / "tieout.toml"), "--parent", str(os.getpid())]
     child = subprocess.Popen([sys.executable, "-m", "dashboard.serve", *arguments])
     try:
-        until(lambda: bool(published(demo_dir)), "the page's address")
-        yield published(demo_dir)
+        until(lambda: bool(published(folder)), "the page's address")
+        yield published(folder)
+        assert child.poll() is None, f"the page's process ended by itself, with status {child.returncode}"
     finally:
         child.terminate()
         child.wait(20)

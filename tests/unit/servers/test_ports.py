@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers import process
 from tests.servers.process import PORTS_EACH, PORTS_FROM, free_port
 
 
@@ -25,9 +26,12 @@ def test_processes_do_not_share_ports(monkeypatch: pytest.MonkeyPatch) -> None:
         assert (free_port() - PORTS_FROM) // PORTS_EACH == worker
 
 
-def test_a_port_in_use_is_passed_over() -> None:
-    """What somebody listens on is given to nobody."""
-    taken = free_port() + 1
+def test_a_port_in_use_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What somebody listens on is given to nobody, though it would be its turn."""
+    taken = free_port()
+    monkeypatch.setattr(process, "_numbers", iter(range(taken, taken + PORTS_EACH)))
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", taken))
         assert free_port() != taken
+    monkeypatch.setattr(process, "_numbers", iter(range(taken, taken + PORTS_EACH)))
+    assert free_port() == taken
