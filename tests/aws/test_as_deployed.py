@@ -262,7 +262,7 @@ def test_the_ledger_is_told_what_is_gone(chain: Chain, hundred: Hundred) -> None
     until(lambda: gone() == [], "the ledger to be told that it is back", 60)
     assert store.exists(deleted)
     # The emulator keeps lifecycle rules and never follows them: the notice is sent by hand.
-    chain.send("expire", deletion_notice(expired))
+    chain.send("expire", deletion_notice(expired, bucket=bucket))
     until(lambda: chain.idle() and _expired(chain) == {"raw": 1}, "the ledger to be told what expired", 60)
     assert gone() == []
 

@@ -16,7 +16,13 @@ EXPIRED_AT = datetime(2027, 6, 1, 0, 20, 11, tzinfo=UTC)
 
 
 def deletion_event(
-    key: str, *, kind: str = MARKER, reason: str = LIFECYCLE, version: str = "m1", at: datetime = EXPIRED_AT
+    key: str,
+    *,
+    kind: str = MARKER,
+    reason: str = LIFECYCLE,
+    version: str = "m1",
+    at: datetime = EXPIRED_AT,
+    bucket: str = "stores",
 ) -> dict[str, Any]:
     """The message as a dictionary."""
     return {
@@ -27,10 +33,10 @@ def deletion_event(
         "account": "111122223333",
         "time": f"{at:%Y-%m-%dT%H:%M:%SZ}",
         "region": "eu-central-1",
-        "resources": ["arn:aws:s3:::stores"],
+        "resources": [f"arn:aws:s3:::{bucket}"],
         "detail": {
             "version": "0",
-            "bucket": {"name": "stores"},
+            "bucket": {"name": bucket},
             "object": {
                 "key": key,
                 "etag": "d41d8cd98f00b204e9800998ecf8427e",
