@@ -13,7 +13,7 @@ from cdk.alarms import Alarms, Watch
 from cdk.connections import SHARE_MAX, connections_max
 from cdk.environment import Environment
 from cdk.panels import Panels
-from cdk.settings import NAMESPACE, SERVICE
+from cdk.settings import NAMESPACE, service_of
 from cdk.topic import AlarmTopic
 from functions.topology import WATCHED
 
@@ -29,21 +29,22 @@ class ObservabilityStack(Stack):
     ) -> None:
         super().__init__(scope, construct_id, **stack)
         self.topic: sns.ITopic = AlarmTopic(self, "Alarms", environment=environment, key=key).topic
-        Alarms(self, "Books", environment=environment, topic=self.topic, watches=_books())
+        Alarms(self, "Books", environment=environment, topic=self.topic, watches=_books(environment))
         Alarms(self, "Ledger", environment=environment, topic=self.topic, watches=_ledger(environment))
         Panels(self, "Panels", environment=environment)
         CfnOutput(self, "AlarmTopicArn", value=self.topic.topic_arn)
 
 
-def _books() -> list[Watch]:
+def _books(environment: Environment) -> list[Watch]:
     """What tick counts in the ledger every minute. It says so also when there are none."""
+    service = {"service": service_of(environment)}
     return [
         Watch(
             alarm=each.alarm,
             description=each.description,
             namespace=NAMESPACE,
             metric=each.metric,
-            dimensions=SERVICE,
+            dimensions=service,
             statistic="Maximum",
         )
         for each in WATCHED

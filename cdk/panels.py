@@ -7,7 +7,7 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
 from cdk.environment import Environment
-from cdk.settings import NAMESPACE, SERVICE
+from cdk.settings import NAMESPACE, service_of
 from cdk.stage_queue import DEAD
 from functions.topology import BESIDE, TOPOLOGY, WATCHED
 
@@ -27,7 +27,7 @@ class Panels(Construct):
             "Dashboard",
             dashboard_name=environment.named("overview"),
             widgets=[
-                [_graph("The books", [_books(each.metric) for each in WATCHED], WIDE)],
+                [_graph("The books", [self._books(each.metric) for each in WATCHED], WIDE)],
                 [
                     _graph(
                         "Oldest message, seconds", [self._queue("ApproximateAgeOfOldestMessage", q) for q in queues]
@@ -47,6 +47,9 @@ class Panels(Construct):
             ],
         )
 
+    def _books(self, metric: str) -> cloudwatch.Metric:
+        return _metric(NAMESPACE, metric, {"service": service_of(self._environment)}, metric, "Maximum")
+
     def _queue(self, metric: str, queue: str) -> cloudwatch.Metric:
         return _metric("AWS/SQS", metric, {"QueueName": self._environment.named(queue)}, queue, "Maximum")
 
@@ -55,10 +58,6 @@ class Panels(Construct):
 
     def _ledger(self, metric: str) -> cloudwatch.Metric:
         return _metric("AWS/RDS", metric, {"DBClusterIdentifier": self._environment.named("ledger")}, metric, "Maximum")
-
-
-def _books(metric: str) -> cloudwatch.Metric:
-    return _metric(NAMESPACE, metric, SERVICE, metric, "Maximum")
 
 
 def _metric(namespace: str, name: str, dimensions: dict[str, str], label: str, statistic: str) -> cloudwatch.Metric:

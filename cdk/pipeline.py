@@ -160,6 +160,7 @@ class PipelineStack(Stack):
             targets=[target],
         )
         rule.node.add_dependency(migration)
+        called.function.node.add_dependency(migration)
         called.function.configure_async_invoke(
             retry_attempts=0, max_event_age=Duration.seconds(min(row.schedule_s, EVENT_S_MAX))
         )

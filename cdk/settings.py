@@ -18,8 +18,11 @@ from cdk.reference_table import ReferenceTable
 from cdk.stores import store_urls
 
 NAMESPACE = "Tieout"
-SERVICE = {"service": "tieout"}
-"""The dimension that Powertools gives to figures that are about the whole."""
+
+
+def service_of(environment: Environment) -> str:
+    """What Powertools names in lines and figures: of two environments in one account each has its own."""
+    return f"{PRODUCT}-{environment.name}"
 
 
 class FunctionSettings(Construct):
@@ -62,6 +65,7 @@ class FunctionSettings(Construct):
             "TIEOUT_CONFIG": self._asset.s3_object_url,
             "TIEOUT_OVERRIDES": Stack.of(self).to_json_string(self._all_overrides(ledger, overrides or {})),
             "TIEOUT_INSTANCE": function,
+            "POWERTOOLS_SERVICE_NAME": service_of(self._environment),
             **self._variables,
         }
 

@@ -44,6 +44,8 @@ class CuratePorts:
 def curate(ports: CuratePorts, object_key: str) -> None:
     """Curate the chunk under `object_key` once; a notice that comes again only finishes what was left undone."""
     key = ChunkKey.parse(object_key)
+    if object_key != key.raw:
+        raise SetAside(f"object {object_key!a} is no raw chunk")
     source = ports.configuration.source_named(key.source)
     if source is None:
         raise SetAside(f"object {object_key}: source {key.source} is not configured")
@@ -51,6 +53,11 @@ def curate(ports: CuratePorts, object_key: str) -> None:
         chunk, run = tx.chunks.get(key.source, key.run, key.chunk), tx.runs.get(key.source, key.run)
     if chunk is None or run is None or chunk.state == "opened":
         raise Busy(f"chunk {key.suffix} is stored but not recorded yet")
+    if run.business_date != key.business_date:
+        # A copy under another day is nobody's chunk, and must not stand for the one that was extracted.
+        raise SetAside(
+            f"object {object_key!a}: the run is of {run.business_date}", next_step="Ask who stored it there."
+        )
     if chunk.state == "stored":
         try:
             run = _curate(ports, key, chunk)

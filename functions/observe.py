@@ -7,6 +7,7 @@ an exception only its type and place are shown.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from runtime.measures import Measure
 
 NAMESPACE = "Tieout"
+SERVICE = os.environ.get("POWERTOOLS_SERVICE_NAME", "tieout")
+"""The deployment that lines, figures and traces are of: several may share an account."""
 log = logging.getLogger(__name__)
 METRICS_MAX = 99
 """CloudWatch takes 100 figures in one line; with that many Powertools prints by itself, and has nothing left to print."""
@@ -48,9 +51,9 @@ class Observation:
     """Made once per environment, before anything else happens in it."""
 
     def __init__(self) -> None:
-        self._logger = Logger(service="tieout", logger_formatter=Quiet(), stream=sys.stdout)
+        self._logger = Logger(service=SERVICE, logger_formatter=Quiet(), stream=sys.stdout)
         # Never disabled by Powertools, which would import the X-Ray SDK to say so: XRay sends nothing where nothing is traced.
-        self._tracer = Tracer(service="tieout", auto_patch=False, disabled=False, provider=XRay())
+        self._tracer = Tracer(service=SERVICE, auto_patch=False, disabled=False, provider=XRay())
         root = logging.getLogger()
         root.handlers[:] = list(self._logger.handlers)
         root.setLevel(logging.INFO)
@@ -60,7 +63,7 @@ class Observation:
     @contextmanager
     def of(self, body: str) -> Iterator[None]:
         """Everything that is logged and traced meanwhile is about what this message names. Its good end is a line too."""
-        subject, began = about(body), time.monotonic()
+        subject, began = masked(about(body)), time.monotonic()
         self._logger.set_correlation_id(subject)
         try:
             with self._tracer.provider.in_subsegment(name="message") as trace:
@@ -82,7 +85,7 @@ def publish(measures: Iterable[Measure]) -> None:
         together.setdefault(tuple(sorted(each.of.items())), []).append(each)
     for of, found in together.items():
         for first in range(0, len(found), METRICS_MAX):
-            metrics = EphemeralMetrics(namespace=NAMESPACE, service="tieout")
+            metrics = EphemeralMetrics(namespace=NAMESPACE, service=SERVICE)
             for name, value in of:
                 metrics.add_dimension(name=name, value=value)
             for each in found[first : first + METRICS_MAX]:

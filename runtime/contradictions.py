@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime
+from posixpath import normpath
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from curation.our_columns import MATCHED_COLUMNS, OUR_COLUMNS, TEXT_COLUMNS
@@ -121,6 +122,16 @@ def _acquirer(acquirer: AcquirerSection) -> Iterator[Contradiction]:
             yield "limits.amount_minor", key, "a currency, or currency and direction: EUR, EUR/CRDT, EUR/DBIT"
 
 
+def _folders(acquirer: AcquirerSection, way: str) -> Iterator[Contradiction]:
+    """Our own files would be collected, and put away, as if they were results."""
+    drop, archive = acquirer.drop, acquirer.results.archive
+    inbox, outbox = normpath(drop.inbox), normpath(drop.outbox)
+    if inbox == outbox:
+        yield f"{way}.outbox", drop.outbox[:200], "another folder than the inbox"
+    if archive and normpath(archive) in {inbox, outbox}:
+        yield "results.archive", archive[:200], "another folder than inbox and outbox"
+
+
 def _after_rename(after: AfterRename) -> Iterator[Contradiction]:
     if after.name and (
         after.name.count("{name}") != 1
@@ -157,6 +168,7 @@ def _way(acquirer: AcquirerSection) -> Iterator[Contradiction]:
         value = getattr(acquirer.drop, key)
         if sftp is None and not (FOLDER.fullmatch(value) or (value == "" and key == "archive")):
             yield f"{ways[0]}.{key}", value[:200], "a folder below the way's own root, like inbox or from/tieout"
+    yield from _folders(acquirer, ways[0])
 
 
 def _bucket(bucket: BucketDrop) -> Iterator[Contradiction]:

@@ -6,10 +6,9 @@ import logging
 from typing import TYPE_CHECKING
 
 from payments.deletions import LIFECYCLE, Deletion, keep_open
-from payments.errors import SetAside
 from payments.owners import owner_of
 from runtime.deletion_notices import Told, deletion_told
-from runtime.tell import LOCAL, bucket_of, our_key
+from runtime.tell import in_our_bucket, our_key
 
 if TYPE_CHECKING:
     from payments.config import Stores
@@ -24,11 +23,7 @@ TURN = "deletions"
 def record_deletion(ledger: Ledger, stores: Stores, body: str) -> None:
     """Keep the step that a notice tells. Raises SetAside for a message that is none, and for a bucket that is not the key's."""
     told = deletion_told(body)
-    key = our_key(stores, told.bucket, told.name)
-    if bucket_of(stores, key) not in {told.bucket, LOCAL}:
-        raise SetAside(
-            f"object {key!a} of another bucket was deleted", next_step="Look at who else writes to this queue."
-        )
+    key = in_our_bucket(stores, told.bucket, our_key(stores, told.bucket, told.name))
     store = key.partition("/")[0]
     with ledger.begin() as tx:
         owner = owner_of(tx, key)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 from payments.config import Stores
+from payments.errors import SetAside
 from runtime.notices import named_in, notice
 from runtime.objects import check_key
 
@@ -43,9 +44,17 @@ def bucket_of(stores: Stores, key: str) -> str:
 def key_in(stores: Stores, body: str) -> str:
     """The key that a notice names, without the prefix of the store that holds it: S3 names the whole object.
 
-    Raises SetAside for anything else, and for a key we never make.
+    Raises SetAside for anything else, for a key we never make, and for an object of another bucket.
     """
-    return our_key(stores, *named_in(body))
+    bucket, name = named_in(body)
+    return in_our_bucket(stores, bucket, our_key(stores, bucket, name))
+
+
+def in_our_bucket(stores: Stores, bucket: str, key: str) -> str:
+    """The same key. Raises SetAside where `bucket`, which a notice names, is not the one that holds our objects of this name."""
+    if bucket_of(stores, key) not in {bucket, LOCAL}:
+        raise SetAside(f"object {key!a} lies in another bucket", next_step="Look at who else writes to this queue.")
+    return key
 
 
 def our_key(stores: Stores, bucket: str, name: str) -> str:

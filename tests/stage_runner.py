@@ -45,7 +45,7 @@ class Stages:
     def acquirer_done(self) -> None:
         """Wait until the acquirer that runs apart has done everything due now."""
         tick = self.clock.ask()
-        until(lambda: self.clock.answer(tick) is not None, "the acquirer's answer", 20)
+        until(lambda: self.clock.answer(tick) is not None, "the acquirer's answer")
 
     def send(self, queue: str, subject: str) -> None:
         """Wake somebody, and let all the work that follows be done."""

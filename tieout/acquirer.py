@@ -34,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from runtime.wiring import World
+    from tieout.named import named_acquirer
 
     _check_options(args)
     if args.action == "next":
@@ -41,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
 
         return acquirer_next.run(args)
     world = World.open(args.config)
-    acquirer = world.acquirer(args.name)
+    acquirer = named_acquirer(world.configuration, args.name)
     match args.action:
         case "keys":
             return _keys(world, acquirer, args)

@@ -20,12 +20,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Exit status 1 when something is at risk of missing the window."""
     from runtime.wiring import World
+    from tieout.named import named_acquirer
     from tieout.show import print_json
     from transfer.assemble import AssemblePorts
     from transfer.dry_run import dry_run
 
     world = World.open(args.config)
-    acquirer = world.acquirer(args.name)
+    acquirer = named_acquirer(world.configuration, args.name)
     ports = AssemblePorts(
         world.ledger, world.store, world.clock, world.configuration, world.settings.config_hash, world.spool
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tieout.arguments import CONFIG_HELP
 
 if TYPE_CHECKING:
-    from payments.config import AcquirerSection, SourceSection
+    from payments.config import AcquirerSection, Route, SourceSection
     from runtime.wiring import World
 
 HELP = "check the configuration"
@@ -33,10 +33,11 @@ def run(args: argparse.Namespace) -> int:
     world.ledger  # noqa: B018  (it is reached, and its tables are made or upgraded)
     for source in found.source:
         _check_source(source)
+        _check_routes(source, found.curation.route)
     for acquirer in found.acquirer:
         file_name(acquirer, world.clock.now().date(), 1, 1)
         _check_keys(world, acquirer)
-    warnings = [text for each in found.acquirer for text in _expiring_keys(world, each)]
+    warnings = [text for each in found.acquirer for text in (*_expiring_keys(world, each), *_repeated_names(each))]
     facts = {
         "configuration": world.settings.path,
         "config_hash": world.settings.config_hash,
@@ -72,11 +73,31 @@ def _check_source(source: SourceSection) -> None:
             f"source {source.name}: date_format {source.date_format!a} is not that of a date",
             next_step="Write it like %Y-%m-%d or %d.%m.%Y.",
         )
-    codes = {*source.values.get("currency", {}).values(), source.constants.get("currency", "EUR")}
-    if strange := sorted(codes - MINOR_UNITS.keys()):
+    for column, known, what, step in (
+        ("currency", set(MINOR_UNITS), "no currency of ISO 4217", "Give codes like EUR."),
+        (
+            "direction",
+            {"CRDT", "DBIT"},
+            "no direction",
+            "Give CRDT for what is paid out and DBIT for what is drawn in.",
+        ),
+    ):
+        codes = {*source.values.get(column, {}).values(), *filter(None, [source.constants.get(column)])}
+        if strange := sorted(codes - known):
+            raise WrongConfiguration(
+                f"source {source.name}: values.{column} or constants.{column} names {strange[0]!a}, which is {what}",
+                next_step=step,
+            )
+
+
+def _check_routes(source: SourceSection, routes: list[Route]) -> None:
+    """Rows that no route can take would wait, chunk by chunk, until their messages are given up. Raises WrongConfiguration."""
+    from payments.errors import WrongConfiguration
+
+    if not any(not route.source or source.name in route.source for route in routes):
         raise WrongConfiguration(
-            f"source {source.name}: values.currency names {strange[0]!a}, which is no currency of ISO 4217",
-            next_step="Give codes like EUR.",
+            f"source {source.name}: no [[curation.route]] takes its payments to an acquirer",
+            next_step="Add one; a route without conditions takes all.",
         )
 
 
@@ -98,3 +119,15 @@ def _expiring_keys(world: World, acquirer: AcquirerSection) -> list[str]:
 
     keys = list(dict.fromkeys(look_at_keys(world, acquirer).values()))
     return expiring(acquirer.name, keys, world.clock.now(), acquirer.keys_warn_days)
+
+
+def _repeated_names(acquirer: AcquirerSection) -> list[str]:
+    """Some acquirers fix one name for all files; anybody else may take the second file for the first."""
+    from datetime import date
+
+    from transfer.file_names import file_name
+
+    day = date(2026, 3, 2)
+    if file_name(acquirer, day, 1, 1) != file_name(acquirer, day, 2, 1):
+        return []
+    return [f"acquirer {acquirer.name}: file_name has no {{sequence}}: all files of a day have the same name"]

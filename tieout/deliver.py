@@ -15,11 +15,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from payments.states import IN_ACQUIRERS_HANDS
     from runtime.wiring import World
+    from tieout.named import named_acquirer
     from tieout.show import print_json
     from transfer.deliver import due_files
 
     world = World.open(args.config)
-    acquirer = world.acquirer(args.acquirer)
+    acquirer = named_acquirer(world.configuration, args.acquirer)
     with world.ledger.look() as tx:
         due = due_files(tx, acquirer, world.clock.now())
     is_ours = world.deliver_to(acquirer.name)

@@ -78,7 +78,7 @@ class Chain:
     def later(self, by: timedelta = timedelta()) -> None:
         """Move time on and let the acquirer do what is due there."""
         tick = self.clock.move(self.clock.now() + by)
-        until(lambda: self.clock.answer(tick) is not None, "the acquirer's answer", 30)
+        until(lambda: self.clock.answer(tick) is not None, "the acquirer's answer")
 
     def invoke(self, function: str) -> Any:
         answer = self._lambda.invoke(FunctionName=PREFIX + function, Payload=b"{}")

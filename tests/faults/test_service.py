@@ -42,7 +42,7 @@ def directory(demo: Path, tmp_path: Path) -> Path:
 
 def at_work(directory: Path, steps: int) -> None:
     """Wait until the path has come so many steps."""
-    until(lambda: runner.progress(directory) >= steps, f"{steps} steps of the path", 30)
+    until(lambda: runner.progress(directory) >= steps, f"{steps} steps of the path")
 
 
 def test_stops_in_time_in_the_middle_of_work(directory: Path) -> None:

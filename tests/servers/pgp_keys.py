@@ -66,7 +66,7 @@ class PgpRing:
                 _end(Path(folder))
 
     def gpg(self, *arguments: str, given: bytes = b"", at: str = NOON) -> bytes:
-        return _gpg(self.home, "--faked-system-time", at, "--trust-model", "always", *arguments, given=given)
+        return _gpg(self.home, "--faked-system-time", f"{at}!", "--trust-model", "always", *arguments, given=given)
 
     def message(self, content: bytes, *, signer: str = "bank", to: str = "ours", at: str = NOON, more: tuple[str, ...] = ()) -> bytes:  # fmt: skip
         """Signed by `signer` and encrypted to `to`; an empty name leaves that out."""

@@ -67,7 +67,7 @@ def test_limits_of_alarms_follow_the_topology(dev: Templates) -> None:
     assert {each["TreatMissingData"] for name, each in found.items() if name != "tick-silent"} == {"notBreaching"}
     for each in WATCHED:
         assert (found[each.alarm]["Namespace"], found[each.alarm]["MetricName"]) == ("Tieout", each.metric)
-        assert found[each.alarm]["Dimensions"] == [{"Name": "service", "Value": "tieout"}]
+        assert found[each.alarm]["Dimensions"] == [{"Name": "service", "Value": "tieout-dev"}]
 
 
 def test_tick_publishes_every_figure_that_an_alarm_watches() -> None:

@@ -170,6 +170,13 @@ def test_the_only_custom_resource_brings_the_ledger_to_the_code(dev: Templates) 
     schedules = [dev.of("AWS::Events::Rule")[name] for name in scheduled_rules(dev)]
     for each in (*dev.of("AWS::Lambda::EventSourceMapping").values(), *schedules):
         assert name.partition("/")[2] in each["DependsOn"]
+    functions = {
+        each["Properties"]["FunctionName"]: each.get("DependsOn", [])
+        for each in dev.of("AWS::Lambda::Function").values()
+        if "FunctionName" in each["Properties"]
+    }
+    for called in (*(stage.name for stage in TOPOLOGY), "tick", "anchor"):
+        assert name.partition("/")[2] in functions[f"tieout-dev-{called}"], called
 
 
 def scheduled_rules(templates: Templates) -> list[str]:

@@ -82,6 +82,8 @@ def test_each_line_names_what_it_is_about() -> None:
 
 def test_an_account_is_never_printed() -> None:
     """A message's text is masked, and of an exception nobody knows only type and place are shown (I7)."""
+    strange = notice("b", f"raw/legacy/{IBAN}.parquet", 1)
+    assert printed(PROGRAM, event(strange))[0]["correlation_id"] == "raw/legacy/<masked>.parquet"
     lines = printed(PROGRAM, event("bad", wake("northbank")))
     failed = next(line for line in lines if line.get("error"))
     assert failed["error"] == "ValueError"

@@ -144,9 +144,11 @@ def test_every_figure_that_rings_is_there_when_nothing_happened(ledger: SqlLedge
 
 
 def test_stopped_runs_ring(ledger: SqlLedger) -> None:
-    """A run whose books do not tie is counted until a person has seen to it."""
+    """A run whose books do not tie, or of which a chunk could not be curated, is counted until a person has seen to it."""
     add(ledger, run(state="stopped", closed_at=NOW - timedelta(days=2)))
     assert values(look(ledger), {})["RunsStopped"] == 1
+    add(ledger, run(ordinal=2, state="closed", note="chunk 1: its bytes are not those that were extracted"))
+    assert values(look(ledger), {})["RunsStopped"] == 2
 
 
 def test_objects_that_are_gone_ring(ledger: SqlLedger) -> None:

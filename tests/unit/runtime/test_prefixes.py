@@ -29,15 +29,20 @@ STORES = Stores(root="s3://one/tieout", by_store={"raw": "s3://one/tieout/raws/"
         ("one", "tieout/raws/raw/a.parquet", "raw/a.parquet"),
         ("two", "results/a", "results/a"),
         ("one", KEY, KEY),  # as it was told before, and by whoever tells it by hand
-        ("two", f"tieout/{KEY}", f"tieout/{KEY}"),  # not where that store is
         ("one", "tieout/raw/a.parquet", "tieout/raw/a.parquet"),
         ("one", "tieout/results/a", "tieout/results/a"),
-        ("elsewhere", f"tieout/{KEY}", f"tieout/{KEY}"),
     ],
 )
 def test_a_notice_is_about_the_key_behind_the_prefix_of_its_store(bucket: str, name: str, key: str) -> None:
     """Only the store that holds such keys takes its prefix off; any other name stays as it stands, and starts nothing."""
     assert key_in(STORES, notice(bucket, name, 1)) == key
+
+
+@pytest.mark.parametrize(("bucket", "name"), [("two", f"tieout/{KEY}"), ("elsewhere", KEY), ("one", "results/a")])
+def test_an_object_of_another_bucket_is_not_ours(bucket: str, name: str) -> None:
+    """Whoever names a bucket in which we keep nothing of this name starts no stage."""
+    with pytest.raises(SetAside, match="another bucket"):
+        key_in(STORES, notice(bucket, name, 1))
 
 
 @pytest.mark.parametrize("name", ["tieout/", "tieout//a", "tieout/outbound/../a"])

@@ -148,6 +148,18 @@ def test_a_wrong_value_is_named_with_what_was_found_and_what_is_allowed(text: st
             "{x}",
             "{sequence:06d}",
         ),
+        (
+            WHOLE.replace("[acquirer.sftp]", '[acquirer.sftp]\noutbox = "./inbox/"'),
+            "acquirer[0].sftp.outbox",
+            "./inbox",
+            "another",
+        ),
+        (
+            ACQUIRER + '[acquirer.results]\nafter = "move"\narchive = "outbox"\n',
+            "acquirer[0].results.archive",
+            "outbox",
+            "another",
+        ),
         (WHOLE.replace("sequence =", 'file_name = "a/b"\nsequence ='), "acquirer[0].file_name", "a/b", "letters"),
         (after_rename("done"), "acquirer[0].after_rename.name", "done", "{name} once"),
         (after_rename("{name}"), "acquirer[0].after_rename.name", "'{name}'", "{name} once"),

@@ -205,8 +205,9 @@ def test_a_time_without_zone_is_no_time(tmp_path: Path, capsys: pytest.CaptureFi
 def test_an_acquirer_that_does_not_exist_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The configured names are said."""
     config = configured(tmp_path, None)
-    assert main(["acquirer", "south", "--config", str(config)]) == 1
-    assert "there is no acquirer 'south'; configured: north" in capsys.readouterr().err
+    for words in (["acquirer", "south"], ["acquirer", "south", "next"], ["deliver", "south"]):
+        assert main([*words, "--config", str(config)]) == 2
+        assert "there is no acquirer 'south'\nnext step: Configured: north." in capsys.readouterr().err
 
 
 def test_an_acquirer_without_sftp_has_no_keys(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -49,6 +49,7 @@ def test_a_sound_configuration_is_said_to_be_sound(
     shown = capsys.readouterr()
     facts = json.loads(shown.out)
     assert (facts["sources"], facts["acquirers"], facts["secrets"]) == (["core"], ["bank"], 2)
+    assert facts["warnings"] == []
     assert (tmp_path / "ledger.db").is_file()
     assert SECRET not in shown.out + shown.err
 
@@ -115,3 +116,43 @@ def test_a_private_key_that_cannot_be_read_is_found(
     error = capsys.readouterr().err
     assert "no private key that we can read" in error
     assert "swordfish" not in error
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ('direction = "CRDT"', 'direction = "CREDIT"', "'CREDIT', which is no direction"),
+        ("[[curation.route]]", '[[curation.route]]\nsource = ["other"]', "no [[curation.route]] takes its payments"),
+    ],
+)
+def test_what_would_stop_every_payment_is_refused(
+    before: str,
+    after: str,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A direction that is none refuses all rows, and without a route all of them wait: that is said before the first."""
+    monkeypatch.setenv("TIEOUT_CORE_PASSWORD", SECRET)
+    path = Path(written(tmp_path, ledger='url = "sqlite:ledger.db"'))
+    text = path.read_text()
+    assert before in text
+    other = '\n[[source]]\nname = "other"\nurl = "sqlite:x.db"\ntable = "t"\nprimary_key = ["id"]\nwatermark = "w"\n[source.columns]\namount = "a"\ncurrency = "c"\ndirection = "d"\nrequested_date = "r"\n'
+    path.write_text(text.replace(before, after) + other)
+    assert main(["config", "check", "--config", str(path)]) == 2
+    shown = capsys.readouterr().err
+    assert said in shown
+    assert "next step:" in shown
+
+
+def test_files_of_one_name_are_warned_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An acquirer may want it so; whoever did not mean it learns of it before the second file."""
+    monkeypatch.setenv("TIEOUT_CORE_PASSWORD", SECRET)
+    path = Path(written(tmp_path, ledger='url = "sqlite:ledger.db"'))
+    path.write_text(path.read_text().replace("sequence =", 'file_name = "{acquirer}_{generation}.csv"\nsequence =', 1))
+    assert main(["config", "check", "--config", str(path), "--json"]) == 0
+    [warning] = json.loads(capsys.readouterr().out)["warnings"]
+    assert "{sequence}" in warning

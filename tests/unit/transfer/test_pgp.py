@@ -49,7 +49,7 @@ class KeyRing:
 
     def make(self, name: str, ends: str, passphrase: str) -> None:
         # An expired key is made by a clock that is two days behind.
-        before = ["--faked-system-time", "20200101T000000"] if name == "old" else []
+        before = ["--faked-system-time", "20200101T000000!"] if name == "old" else []
         secret = ["--pinentry-mode", "loopback", "--passphrase", passphrase]
         self.gpg(*before, *secret, "--quick-gen-key", f"{name} <{name}@{name}.example>", "ed25519", "sign,cert", ends)
         listed = self.gpg(*before, "--with-colons", "--list-keys", f"={name} <{name}@{name}.example>").decode()
