@@ -9,6 +9,7 @@ import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from types import UnionType
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
@@ -127,7 +128,7 @@ def _explain(message: str, data: dict[str, Any]) -> str:
             value = value[part]
     except (KeyError, IndexError, TypeError):
         return f"{shown}: {text}"
-    allowed = _allowed(parts)
+    allowed = _allowed(parts, keys="unknown field" in text)
     found = _shown(value, secret=any(part in SECRET_KEYS for part in parts))
     return f"{shown}: found {found}; {text[0].lower()}{text[1:]}" + (f"; allowed: {allowed}" if allowed else "")
 
@@ -143,8 +144,8 @@ def _shown(value: Any, *, secret: bool) -> str:
             return "a value that is not shown" if secret else ascii(value)[:80]
 
 
-def _allowed(parts: list[Any]) -> str:
-    """The literals that a key may hold, when it holds literals."""
+def _allowed(parts: list[Any], *, keys: bool) -> str:
+    """The literals that a key may hold, when it holds literals; with `keys` those of the table."""
     kind: Any = Configuration
     for part in parts:
         if isinstance(part, int):
@@ -152,11 +153,15 @@ def _allowed(parts: list[Any]) -> str:
             continue
         hints = {each.name: each.type for each in msgspec.structs.fields(kind)} if _is_section(kind) else {}
         kind = _bare(hints.get(part))
+    if keys and _is_section(kind):
+        return ", ".join(each.name for each in msgspec.structs.fields(kind))
     return ", ".join(map(str, get_args(kind))) if get_origin(kind) is Literal else ""
 
 
 def _bare(kind: Any) -> Any:
-    return get_args(kind)[0] if get_origin(kind) is Annotated else kind
+    """Without what is said about it, and without the None of what may be left out."""
+    kind = get_args(kind)[0] if get_origin(kind) is Annotated else kind
+    return next(filter(_is_section, get_args(kind)), kind) if isinstance(kind, UnionType) else kind
 
 
 def _is_section(kind: Any) -> bool:

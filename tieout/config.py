@@ -102,12 +102,20 @@ def _check_routes(source: SourceSection, routes: list[Route]) -> None:
 
 
 def _check_keys(world: World, acquirer: AcquirerSection) -> None:
-    """Keys that no connection could use. Raises WrongConfiguration."""
+    """Keys that no connection could use. Raises WrongConfiguration, saying whose and which."""
+    from payments.errors import WrongConfiguration
     from transfer.sftp_connect import read_secrets
     from transfer.sftp_login import fetched
 
-    if acquirer.sftp is not None:
+    if acquirer.sftp is None:
+        return
+    try:
         read_secrets(acquirer.sftp, *fetched(acquirer.sftp, world.secrets))
+    except WrongConfiguration as error:
+        given = ", ".join(acquirer.sftp.secrets)
+        raise WrongConfiguration(
+            f"acquirer {acquirer.name}: {error} (its secrets: {given})", next_step=error.next_step
+        ) from error
 
 
 def _expiring_keys(world: World, acquirer: AcquirerSection) -> list[str]:

@@ -93,7 +93,15 @@ def test_four_keys_of_an_acquirer_have_no_default(key: str) -> None:
         ("[service]\nworkers = 2.5\n", ("service.workers: found 2.5",)),
         ("[service]\nworkers = '2'\n", ("service.workers: found '2'; expected `int`, got `str`",)),
         ("[service]\nworker = 2\n", ("service: found a table; object contains unknown field `worker`",)),
-        ("servce = 1\n", ("the file: found a table", "unknown field `servce`")),
+        (
+            "servce = 1\n",
+            ("the file: found a table", "unknown field `servce`", "allowed: stores, ledger, queue, service,"),
+        ),
+        (
+            WHOLE.replace("[acquirer.sftp]", '[acquirer.sftp]\ninobx = "in"'),
+            ("acquirer[0].sftp: ", "unknown field `inobx`", "inbox, outbox, archive"),
+        ),
+        (WHOLE.replace("[source.columns]", "tabel = 1\n[source.columns]"), ("source[0]: ", "`tabel`", "table, ")),
         ("service = 1\n", ("service: found 1; expected `object`",)),
         ("source = {}\n", ("source: found a table; expected `array`",)),
         ("[clock]\nstart = 2026-03-02\n", ("clock.start: found datetime.date(2026, 3, 2)",)),

@@ -156,3 +156,17 @@ def test_files_of_one_name_are_warned_of(
     assert main(["config", "check", "--config", str(path), "--json"]) == 0
     [warning] = json.loads(capsys.readouterr().out)["warnings"]
     assert "{sequence}" in warning
+
+
+def test_a_key_that_is_none_is_told_with_its_acquirer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of several acquirers the one whose key it is, and by which reference it came; never what it holds."""
+    monkeypatch.setenv("TIEOUT_CORE_PASSWORD", SECRET)
+    path = written(tmp_path, ledger='url = "sqlite:ledger.db"')
+    (tmp_path / "keys" / "bank_ed25519").write_text(SECRET)
+    assert main(["config", "check", "--config", path]) == 2
+    said = capsys.readouterr().err
+    assert "acquirer bank: " in said
+    assert "file:keys/bank_ed25519" in said
+    assert SECRET not in said
