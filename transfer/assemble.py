@@ -148,7 +148,7 @@ def _check_objects(
                 ports,
                 inputs,
                 f"run:{error.key.source}:{error.key.run}",
-                f"{error.key.curated} is not as it was curated",
+                f"{error.key.curated} {error.what}",
             )
         raise
 

@@ -14,12 +14,15 @@ from payments.records import Run
 from tests.unit.transfer.assemble_world import SOURCE, TODAY, AssembleWorld, Pay
 
 
-def test_a_changed_account_stops_its_run_and_the_others_go(tmp_path: Path) -> None:
-    """Only the creditor's account differs: count, sums and row hashes agree, and still nothing of that run is sent."""
+@pytest.mark.parametrize("what", ["is not as it was curated", "is missing"])
+def test_a_damaged_object_stops_its_run_and_the_others_go(what: str, tmp_path: Path) -> None:
+    """Only the creditor's account differs: count, sums and row hashes agree, and still nothing of that run is sent; nor where an object was deleted."""
     world = AssembleWorld(tmp_path)
     bad, good = world.run(Pay("a"), Pay("b")), world.run(Pay("c"))
     path, kept = _changed(world, bad)
-    with pytest.raises(Tampered, match="not as it was curated"):
+    if what == "is missing":
+        path.unlink()
+    with pytest.raises(Tampered, match=what):
         world.assemble()
     assert not world.files()
     world.assemble()
@@ -30,7 +33,7 @@ def test_a_changed_account_stops_its_run_and_the_others_go(tmp_path: Path) -> No
         assert stopped is not None
         assert other is not None
         assert (stopped.state, other.state) == ("stopped", "assembled")
-        assert "is not as it was curated" in stopped.note
+        assert what in stopped.note
         # Made whole, and taken up by a person (`tieout requeue`).
         tx.runs.change(stopped, state="curated", note="")
     path.write_bytes(kept)
