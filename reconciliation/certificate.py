@@ -22,7 +22,8 @@ DELETED = "deleted, not by a lifecycle rule,"
 class Check:
     """One thing that was computed again. `expected` is what was recorded; both are JSON values.
 
-    `expired`: what it would be computed from expired, so that it neither holds nor fails; `found` says what and when.
+    Two kinds neither hold nor fail, and `found` says why. `expired`: what it would be computed from expired. `in_flight`: it
+    cannot hold before work that is under way is done.
     """
 
     subject: str
@@ -30,14 +31,19 @@ class Check:
     expected: Any
     found: Any
     expired: bool = False
+    in_flight: bool = False
+
+    @property
+    def proven(self) -> bool:
+        return not (self.expired or self.in_flight)
 
     @property
     def holds(self) -> bool:
-        return not self.expired and bool(self.expected == self.found)
+        return self.proven and bool(self.expected == self.found)
 
     def to_json(self) -> dict[str, Any]:
         shown = {"subject": self.subject, "check": self.what, "expected": self.expected, "found": self.found}
-        return {**shown, "holds": self.holds, "expired": self.expired}
+        return {**shown, "holds": self.holds, "expired": self.expired, "in_flight": self.in_flight}
 
 
 @dataclass(slots=True)
@@ -53,17 +59,17 @@ class Certificate:
 
     @property
     def ties(self) -> bool:
-        """All checks hold, and there was at least one. What expired cannot be certified."""
+        """All checks hold, and there was at least one. What expired or is in flight cannot be certified."""
         return bool(self.checks) and all(check.holds for check in self.checks)
 
     @property
     def failed(self) -> list[Check]:
-        return [check for check in self.checks if not check.holds and not check.expired]
+        return [check for check in self.checks if check.proven and not check.holds]
 
     @property
     def unproven(self) -> list[Check]:
-        """What could not be computed again because it expired."""
-        return [check for check in self.checks if check.expired]
+        """What cannot be computed any more because it expired, or not yet because it is in flight."""
+        return [check for check in self.checks if not check.proven]
 
     def same(self, subject: str, what: str, expected: Any, found: Any, *, needs: Iterable[str] = ()) -> None:
         """Add a check of two JSON values or two totals; totals are compared with their multiset hashes.
@@ -76,6 +82,10 @@ class Certificate:
             self.checks.append(Check(subject, what, _json(expected), text, expired=True))
         else:
             self.checks.append(Check(subject, what, _json(expected), _json(found)))
+
+    def waits(self, subject: str, what: str, expected: Any, found: str) -> None:
+        """Add a check that cannot hold yet: `found` says what is under way."""
+        self.checks.append(Check(subject, what, expected, found, in_flight=True))
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -21,6 +21,7 @@ COLUMNS = (
     "acquirer",
     "business_date",
     "file",
+    "result_file",
     "reference",
     "payment_id",
     "direction",
@@ -60,12 +61,20 @@ def _cells(mismatch: Mismatch, file: str) -> Iterator[str]:
     reported_currency = str(detail.get("reported_currency") or mismatch.currency)
     yield from (neutral(text) for text in (mismatch.id, mismatch.kind, mismatch.state, mismatch.acquirer))
     yield mismatch.business_date.isoformat()
-    yield from (neutral(text) for text in (file, mismatch.reference, mismatch.payment_id, mismatch.direction))
+    yield from (
+        neutral(text)
+        for text in (file, _result_file(mismatch), mismatch.reference, mismatch.payment_id, mismatch.direction)
+    )
     yield from _amount(mismatch.expected_minor, mismatch.currency)
     yield from _amount(mismatch.reported_minor, reported_currency)
     yield neutral(str(detail.get("reason_code") or ""))
     yield from (_time(at) for at in (mismatch.opened_at, mismatch.updated_at, mismatch.closed_at))
     yield neutral(mismatch.assignee)
+
+
+def _result_file(mismatch: Mismatch) -> str:
+    """The name in what is known of it: with an outbound file it is the name of that one."""
+    return "" if mismatch.file_id else str(mismatch.detail.get("name") or "")
 
 
 def _amount(minor: int | None, currency: str) -> tuple[str, str]:

@@ -72,8 +72,10 @@ def prove(ports: ProvePorts, name: str) -> tuple[Certificate, Subjects]:
     certificate = Certificate(name)
     for run in subjects.runs:
         with ports.ledger.look() as tx:
-            chunks = run_facts(tx, run).chunks
-        prove_run(certificate, ports.store, ports.configuration.source_named(run.source), run, chunks)
+            # Both as of one moment: a run in flight goes on while others are proved.
+            current = tx.runs.get(run.source, run.ordinal) or run
+            chunks = run_facts(tx, current).chunks
+        prove_run(certificate, ports.store, ports.configuration.source_named(run.source), current, chunks)
     for file in subjects.files:
         with ports.ledger.look() as tx:
             facts = file_facts(tx, file)

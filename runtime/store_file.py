@@ -216,7 +216,8 @@ class FileStore:
         reason = errno.errorcode.get(error.errno or 0, "unknown error")
         return Unreachable(
             f"the store at {self._root} refused object {key!a}: {reason}",
-            next_step=f"Check that this account may read and write at {self._root}; it is tried again.",
+            next_step=f"Check that this account may read and write at {self._root}. Then give the command again; what the"
+            " service does goes on by itself.",
         )
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tieout.arguments import day
 
 if TYPE_CHECKING:
+    from payments.ports import Transaction
     from runtime.wiring import World
 
 HELP = "list the mismatches"
@@ -46,6 +47,14 @@ def _check_acquirer(world: World, name: str) -> None:
         raise NotAllowed(f"there is no acquirer {name!a}", next_step=f"Configured: {known}.")
 
 
+def _check_after(tx: Transaction, identity: str) -> None:
+    """Behind an id that nobody has there is nothing, or anything. One that no filter lets through is as good as any."""
+    from payments.errors import NotAllowed
+
+    if tx.mismatches.get(identity) is None:
+        raise NotAllowed(f"there is no mismatch {identity!a}", next_step="`tieout mismatches` lists them.")
+
+
 def run(args: argparse.Namespace) -> int:
     from payments.states import OPEN_MISMATCH_STATES
     from runtime.wiring import World
@@ -53,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     from tieout.show import money, print_json, table
     from transfer.acts import find_file
 
-    where: dict[str, object] = {} if args.all else {"state": tuple(str(state) for state in OPEN_MISMATCH_STATES)}
+    where: dict[str, Any] = {} if args.all else {"state": tuple(str(state) for state in OPEN_MISMATCH_STATES)}
     given = {"kind": args.kind, "acquirer": args.acquirer, "state": args.state, "business_date": args.date}
     given["file_id"] = args.file
     world = World.open(args.config)
@@ -62,10 +71,13 @@ def run(args: argparse.Namespace) -> int:
             _check_acquirer(world, args.acquirer)
         if args.file is not None and not tx.mismatches.count(file_id=args.file):
             given["file_id"] = find_file(tx, args.file).file_id
+        if args.after is not None:
+            _check_after(tx, args.after)
     where |= {name: value for name, value in given.items() if value is not None}
     with world.ledger.look() as tx:
         found = tx.mismatches.find(order="id", limit=args.limit, after=args.after, **where)
         count = tx.mismatches.count(**where)
+        more = tx.mismatches.count(order="id", after=found[-1].id, **where) if found else 0
     if args.json:
         print_json({"count": count, "mismatches": [as_json(each) for each in found]})
         return 0
@@ -74,7 +86,8 @@ def run(args: argparse.Namespace) -> int:
             each.id,
             each.kind,
             each.state,
-            each.reference,
+            # What is about a whole file is known by its name.
+            each.reference or each.detail.get("name", ""),
             money(each.expected_minor, each.currency),
             money(each.reported_minor, each.currency),
             each.currency,
@@ -84,6 +97,6 @@ def run(args: argparse.Namespace) -> int:
         for each in found
     ]
     print(table(("ID", "KIND", "STATE", "REFERENCE", "EXPECTED", "REPORTED", "CCY", "DATE", "REASON"), rows))
-    if count > len(found):
-        print(f"{count - len(found):,} more: --after {found[-1].id if found else args.after}, or --limit")
+    if more:
+        print(f"{more:,} more: --after {found[-1].id}, or --limit")
     return 0

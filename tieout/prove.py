@@ -65,22 +65,28 @@ def report(certificate: Certificate, config_hash: str, now: datetime) -> str:
 
 
 def _mark(check: Check) -> str:
-    if check.expired:
+    if not check.proven:
         return "..."
     return "ok " if check.holds else "OFF"
 
 
 def _verdict(certificate: Certificate) -> str:
-    """Three: it ties, it does not, or nobody can say any more because what it would be computed from expired."""
+    """Three: it ties, it does not, or nobody can say: any more, because something expired, or yet, as something is in flight."""
     if certificate.ties:
         return "all hold: it ties."
     if certificate.failed or not certificate.unproven:
         return f"{len(certificate.failed):,} do not hold: IT DOES NOT TIE."
-    first, last = min(certificate.expired.values()), max(certificate.expired.values())
-    return (
-        f"{len(certificate.unproven):,} cannot be computed any more, the others hold: NOT CERTIFIED. "
-        f"{len(certificate.expired):,} objects expired by lifecycle rules, {first:%Y-%m-%d} to {last:%Y-%m-%d}."
-    )
+    waiting = sum(check.in_flight for check in certificate.unproven)
+    gone = len(certificate.unproven) - waiting
+    counts = [f"{gone:,} cannot be computed any more"] if gone else []
+    counts += [f"{waiting:,} cannot hold yet"] if waiting else []
+    said = [f"{', '.join(counts)}, the others hold: NOT CERTIFIED."]
+    said += ["Prove it again when nothing of it is in flight."] if waiting else []
+    if certificate.expired:
+        first, last = min(certificate.expired.values()), max(certificate.expired.values())
+        expired = f"{len(certificate.expired):,} objects expired by lifecycle rules"
+        said.append(f"{expired}, {first:%Y-%m-%d} to {last:%Y-%m-%d}.")
+    return " ".join(said)
 
 
 def _failure(check: Check) -> str:

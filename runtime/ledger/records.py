@@ -39,14 +39,10 @@ class SqlRecords(Generic[R]):
         return None if row is None else self._record(*row)
 
     def find(self, *, order: str = "", limit: int = 0, after: Any = None, **where: Any) -> list[R]:
-        statement = select(self._table).where(*self._where(where))
-        names = [order] if order else list(self._key)
-        for name in names:
+        statement = select(self._table).where(*self._where(where), *self._behind(order, after))
+        for name in [order] if order else self._key:
             column = self._table.c[name.removeprefix("-")]
             statement = statement.order_by(column.desc() if name.startswith("-") else column)
-        if after is not None:
-            column = self._table.c[names[0].removeprefix("-")]
-            statement = statement.where(column < after if names[0].startswith("-") else column > after)
         if limit:
             statement = statement.limit(limit)
         return [self._record(*row) for row in self._connection.execute(statement)]
@@ -70,8 +66,10 @@ class SqlRecords(Generic[R]):
             )
         return changed
 
-    def count(self, **where: Any) -> int:
-        statement = select(func.count()).select_from(self._table).where(*self._where(where))
+    def count(self, *, order: str = "", after: Any = None, **where: Any) -> int:
+        """How many `find` would give without a limit."""
+        conditions = [*self._where(where), *self._behind(order, after)]
+        statement = select(func.count()).select_from(self._table).where(*conditions)
         return int(self._connection.execute(statement).scalar_one())
 
     def counts_by(self, column: str, **where: Any) -> dict[str, int]:
@@ -79,6 +77,13 @@ class SqlRecords(Generic[R]):
         field = self._table.c[column]
         statement = select(field, func.count()).where(*self._where(where)).group_by(field)
         return {str(value): int(count) for value, count in self._connection.execute(statement)}
+
+    def _behind(self, order: str, after: Any) -> list[ColumnElement[bool]]:
+        if after is None:
+            return []
+        name = order or self._key[0]
+        column = self._table.c[name.removeprefix("-")]
+        return [column < after if name.startswith("-") else column > after]
 
     def _where(self, where: dict[str, Any]) -> list[ColumnElement[bool]]:
         found: list[ColumnElement[bool]] = []

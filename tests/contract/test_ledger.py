@@ -176,10 +176,9 @@ def test_find_filters_orders_pages_and_counts(ledger: SqlLedger) -> None:
 
     def ordinals(**asked: Any) -> list[int]:
         with ledger.look() as tx:
-            where = {name: value for name, value in asked.items() if name not in {"order", "limit", "after"}}
             found = tx.runs.find(**asked)
-            if where == asked:
-                assert tx.runs.count(**where) == len(found)
+            if "limit" not in asked:
+                assert tx.runs.count(**asked) == len(found)
             return [run.ordinal for run in found]
 
     assert ordinals() == [0, 1, 2, 3, 4, 5]

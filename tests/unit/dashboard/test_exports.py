@@ -101,6 +101,21 @@ def test_a_small_list_is_the_answer(world: World) -> None:
     assert world.queue.depth("export") == (0, 0)
 
 
+def test_a_mismatch_of_a_result_file_bears_its_name(world: World) -> None:
+    """That of a whole result file has no other; beside an outbound file the name in its details is the one of that file."""
+    whole = {"file_id": "", "reference": "", "payment_id": "", "kind": "file_unreadable"}
+    add(world, **whole, id="1" * 16, detail={"name": "=a.final", "why": "no trailer"})
+    add(world, **whole, id="2" * 16, detail={"why": "no trailer"})
+    add(world, id="3" * 16, kind="file_refused", detail={"name": pw.FILE.name})
+    rows = read(pw.get(pw.application(world), LIST).content)
+    assert [(row["file"], row["result_file"]) for row in rows] == [
+        (pw.FILE.name, ""),
+        ("", "'=a.final"),
+        ("", ""),
+        (pw.FILE.name, ""),
+    ]
+
+
 def test_the_list_is_that_of_the_page(world: World) -> None:
     """The export holds what the filters show, on all their pages, each mismatch once."""
     for number in range(1, 121):

@@ -227,6 +227,19 @@ def test_rows_without_a_readable_amount_have_a_column_of_their_own(world: World)
     assert '<th scope="col" class="num">Unreadable</th>' in text
 
 
+@pytest.mark.parametrize("unreadable", [0, 1_002])
+def test_a_file_shows_how_many_lines_of_its_results_cannot_be_read(world: World, unreadable: int) -> None:
+    """Beside what was used of a result file; in the colour of warnings where there are any."""
+    pw.fill(world)
+    with world.ledger.begin() as tx:
+        [result] = tx.results.find()
+        tx.results.change(result, unreadable=unreadable)
+    text = pw.get(pw.application(world), f"/files/{pw.FILE.file_id}").text
+    assert '<th scope="col" class="num">Unreadable</th><th scope="col">SHA-256</th>' in text
+    cell = '<td class="num warn">1,002</td><td><code' if unreadable else '<td class="num zero">0</td><td><code'
+    assert cell in text
+
+
 def test_status_is_the_statement(world: World) -> None:
     """/status.json is the object of `tieout status --json`."""
     pw.fill(world)

@@ -94,6 +94,24 @@ def test_one_bad_line_costs_only_itself(world: World) -> None:
     assert (world.counts(sent), world.result(result).unreadable) == ((2, 0, 1), 1)
 
 
+def test_a_corrected_file_does_not_end_the_alarm_about_some_lines_of_it(world: World) -> None:
+    """It is new content under a known name: what could not be read is used, what repeats is duplicate, both alarms stay."""
+    sent = world.send(PAYMENTS)
+    text = results(sent, ALL)
+    world.take(
+        "f.result.1", text.replace("RD,2,B,ACSC,,2.00,USD", "RD,2,B,ACSC,,2.00,XXQ").replace("|USD/DBIT=2.00", "")
+    )
+    world.take("f.result.1", text)
+    assert world.counts(sent) == (3, 0, 0)
+    found = sorted((each.kind, each.reference, each.detail.get("why", "")[:11]) for each in world.mismatches())
+    assert found == [
+        ("duplicate_result", "A", ""),
+        ("duplicate_result", "C", ""),
+        ("file_unreadable", "", "1 of 5 line"),
+        ("file_unreadable", "", "new content"),
+    ]
+
+
 def test_stored_bytes_that_changed_are_set_aside(world: World) -> None:
     """What is not what was collected is not read, whatever it says; and reconcile does not wait for it for ever."""
     sent, other = world.send(PAYMENTS), world.send([Pay("D")], sequence=2)

@@ -220,7 +220,7 @@ def test_kill_at_any_moment_leaves_whole_objects_only(tmp_path: Path, seed: int)
 
 
 def test_store_that_may_not_be_written_is_unreachable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A store without rights is an error that names the place and is tried again."""
+    """A store without rights is an error that names the place, and says who goes on by itself and who does not."""
 
     def mkdir(*_: object, **__: object) -> None:
         raise failing(errno.EACCES)
@@ -229,6 +229,7 @@ def test_store_that_may_not_be_written_is_unreachable(tmp_path: Path, monkeypatc
     with pytest.raises(Unreachable, match="EACCES") as raised:
         FileStore(tmp_path / "store").put("raw/x", b"x")
     assert str(tmp_path) in raised.value.next_step
+    assert raised.value.next_step.endswith("Then give the command again; what the service does goes on by itself.")
 
 
 def test_writers_in_two_processes_do_not_disturb_each_other(tmp_path: Path) -> None:

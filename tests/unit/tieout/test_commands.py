@@ -257,6 +257,41 @@ def test_mismatches_are_filtered_and_paged(world: World, tieout: Any) -> None:
     assert json.loads(tieout("mismatches", "--json", "--limit", "1")[1])["count"] == 4
 
 
+def test_what_is_left_is_what_lies_behind_the_last_one_listed(world: World, tieout: Any) -> None:
+    """Page by page the rest becomes less, and nothing is said when there is none. An id that left the filter is a place all the same."""
+    add(world, *(mismatch(number) for number in range(1, 9)), mismatch(9, state="resolved"))
+    rest = re.compile(r"\n[0-9,]+ more: --after .*, or --limit\n$")
+    for options, said in (
+        ((), "\n5 more: --after m003, or --limit\n"),
+        (("--after", "m003"), "\n2 more: --after m006, or --limit\n"),
+        (("--after", "m006"), ""),
+        (("--after", "m008"), ""),
+        (("--after", "m009"), ""),
+        (("--all", "--after", "m005"), "\n1 more: --after m008, or --limit\n"),
+    ):
+        found = rest.search(tieout("mismatches", "--limit", "3", *options)[1])
+        assert (found[0] if found else "") == said, options
+
+
+@pytest.mark.parametrize("options", [[], ["--json"], ["--all"]])
+def test_nothing_lies_behind_an_id_that_there_is_not(world: World, tieout: Any, options: list[str]) -> None:
+    """Exit status 2 and the id, as for any other name that nothing bears."""
+    add(world, mismatch(1))
+    status, out, err = tieout("mismatches", "--after", "z\x1b", *options)
+    assert (status, out) == (2, "")
+    assert "there is no mismatch 'z\\x1b'" in err
+
+
+def test_a_mismatch_of_a_whole_file_is_listed_by_its_name(world: World, tieout: Any) -> None:
+    """It has no payment reference, and the name says which file is meant; one of a payment shows its reference."""
+    whole = {"kind": "file_unreadable", "file_id": "", "detail": {"name": "n_1.csv.final", "why": "no trailer"}}
+    add(world, mismatch(1, reference="", **whole), mismatch(2, detail={"name": "other.csv"}))
+    first, second = tieout("mismatches")[1].splitlines()[1:]
+    assert "n_1.csv.final" in first
+    assert "R2" in second
+    assert "other.csv" not in second
+
+
 def test_mismatches_on_the_screen(world: World, tieout: Any) -> None:
     """A table with money in major units, and how to see the rest; hostile text cannot move the cursor."""
     add(world, mismatch(1, reference="R\x1b[2J\u202e"), mismatch(2, expected_minor=None))
