@@ -16,6 +16,9 @@ from payments.errors import WrongConfiguration
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
 QUARTER = timedelta(minutes=15)
+AHEAD = timedelta(days=2)
+"""A row that is stamped so far ahead was not stamped by a clock that is fast: it waits for long, or for ever."""
+STRAYS_COUNTED_MAX = 1_000
 QUARTERS_AHEAD = 12  # no zone has set its clock back by more than three hours
 TEXT_FORM = re.compile(r"\d{4}-\d\d-\d\d(?:([T ])\d\d:\d\d(:\d\d(?:[.,]\d+)?)?)?(Z|[+-]\d\d(?::?\d\d)?)?")
 UTC_OFFSETS = frozenset({"Z", "+00", "+0000", "+00:00"})

@@ -19,13 +19,22 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from extractors.bounds import zone_of
 from extractors.manifest import manifest_document
 from extractors.raw_chunk import plan_of, read_raw, write_raw
-from extractors.run_records import close_run, last_chunk, last_run, plan_chunk, plan_run, record_stored, watermark_of
+from extractors.run_records import (
+    close_run,
+    keep_strays,
+    last_chunk,
+    last_run,
+    plan_chunk,
+    plan_run,
+    record_stored,
+    watermark_of,
+)
 from payments.config import SourceSection
 from payments.errors import Busy, Unreachable
 from payments.hashing import sha256_of
@@ -37,6 +46,7 @@ from payments.run_closing import complete_document
 LEASE_TTL = timedelta(seconds=60)
 BEAT_S = LEASE_TTL.total_seconds() / 4
 PUBLISHED_STATES = frozenset({"closed", "curated", "assembled", "stopped"})
+STRAY = "none, days ahead, or another type or form than the newest row's"
 LOG = logging.getLogger(__name__)
 OpenSource = Callable[[], AbstractContextManager[Source]]
 
@@ -126,6 +136,7 @@ def _opened(ports: ExtractPorts, source: SourceSection, session: Source, config_
     """Plan a run over what lies between the watermark and what may be read now; None: there is nothing."""
     lower, now = watermark_of(ports.ledger, source.name), ports.clock.now()
     upper = session.upper_bound(now)
+    _tell_strays(ports, source, session.strays(now), now)
     if upper is None:
         return None
     _warn_when_behind(source, lower, upper)
@@ -142,6 +153,14 @@ def _opened(ports: ExtractPorts, source: SourceSection, session: Source, config_
         business_date=now.astimezone(zone_of(source)).date(),
         config_hash=config_hash,
     )
+
+
+def _tell_strays(ports: ExtractPorts, source: SourceSection, count: int, now: datetime) -> None:
+    """Say that rows may never be read, in the log and in the ledger: one bad row must not stop its neighbours."""
+    said = f"{count:,} rows (or more) have no usable watermark ({STRAY}) and may never be read" if count else ""
+    if said:
+        LOG.warning("source %s: %s", source.name, said)
+    keep_strays(ports.ledger, source.name, said, now)
 
 
 def _warn_when_behind(source: SourceSection, lower: Position | None, upper: Position) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from extractors.bounds import epoch_ms, floored, wall_clock, zone_of
+from extractors.bounds import AHEAD, STRAYS_COUNTED_MAX, epoch_ms, floored, wall_clock, zone_of
 from extractors.keyset import Keyset, check_columns, key_columns, quoted, shown
 from extractors.postgres_safety import UTC_TEXT, check_rights, outlived, safe_until
 from extractors.postgres_session import Session, open_session
@@ -98,6 +98,16 @@ class PostgresSource:
             return None
         condition = f"{watermark} < {self._keyset.binds[0].format(n=1)}"
         return self._keyset.last(self._session.ask, condition, [self._in_watermarks_form(bound)])
+
+    def strays(self, now: datetime) -> int:
+        """See payments.ports.Source. An index on the watermark finds them at once."""
+        watermark, values = quoted(self._watermark.name), list[Any]()
+        condition = f"{watermark} IS NULL"
+        if self._source.watermark_type != "integer":
+            condition += f" OR {watermark} >= {self._keyset.binds[0].format(n=1)}"
+            values.append(self._in_watermarks_form(now + AHEAD))
+        counted = f"SELECT 1 FROM {self._table} WHERE {condition} LIMIT {STRAYS_COUNTED_MAX}"
+        return int(self._session.ask(f"SELECT count(*) AS strays FROM ({counted}) AS counted", values)[0][0])
 
     def chunk_end(self, after: Position | None, upto: Position, rows: int) -> tuple[Position, int] | None:
         """See payments.ports.Source."""

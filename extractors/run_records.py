@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from extractors.raw_chunk import Contents
 from payments.books import total_of
+from payments.contacts import failed, of_strays, reached
 from payments.errors import Busy
 from payments.keys import run_chain
 from payments.ports import Ledger, Position, Transaction
@@ -27,6 +28,18 @@ def watermark_of(ledger: Ledger, source: str) -> Position | None:
     with ledger.begin() as tx:
         found = tx.watermarks.get(source)
     return found.position if found else None
+
+
+def keep_strays(ledger: Ledger, source: str, said: str, now: datetime) -> None:
+    """Keep what is `said` of rows that may never be read, until an extraction has nothing to say of them."""
+
+    def record(tx: Transaction) -> None:
+        if said:
+            failed(tx, of_strays(source), now, "NoWatermark", said)
+        else:
+            reached(tx, of_strays(source), now)
+
+    _committed(ledger, record)
 
 
 def last_run(ledger: Ledger, source: str, **where: str) -> Run | None:

@@ -50,6 +50,11 @@ def of_source(name: str) -> str:
     return f"source:{name}"
 
 
+def of_strays(name: str) -> str:
+    """Under which subject is kept that rows of a source may never be read: only from the first extraction that saw some."""
+    return f"strays:{name}"
+
+
 def of_outbox(name: str) -> str:
     """Under which subject the polls of an acquirer's outbox are kept."""
     return f"outbox:{name}"

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from payments.concerns import Concern
 from payments.config import AcquirerSection, Configuration, SourceSection
-from payments.contacts import Contact, of_outbox, of_source
+from payments.contacts import Contact, of_outbox, of_source, of_strays
 from payments.ports import Position, Transaction
 from payments.schedules import outbox_due, source_due
 
@@ -72,6 +72,19 @@ def sources(tx: Transaction, configuration: Configuration, now: datetime) -> lis
     """Every configured source, in the order of the configuration."""
     by_scheduler = configuration.service.extract_by == "scheduler"
     return [_source(tx, each, now, by_scheduler) for each in configuration.source]
+
+
+def unread(tx: Transaction, configuration: Configuration) -> list[Concern]:
+    """Sources with rows that may never be read, as their last extraction saw it. Extracting again looks again."""
+    found = [(each.name, tx.contacts.get(of_strays(each.name))) for each in configuration.source]
+    return [
+        Concern(
+            f"source {name}: {contact.reason}; seen since {contact.failing_since:%Y-%m-%d %H:%M:%S} UTC",
+            ("extract", name),
+        )
+        for name, contact in found
+        if contact is not None and contact.failing_since is not None
+    ]
 
 
 def outboxes(tx: Transaction, configuration: Configuration, now: datetime) -> list[Counterpart]:

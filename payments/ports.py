@@ -240,11 +240,15 @@ class Ledger(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """A file as a remote directory lists it; `modified_s` is the server's own POSIX time."""
+    """A file as a remote directory lists it; `modified_s` is the server's own POSIX time.
+
+    Not `plain`: a link, a pipe or a device, which nobody follows or reads.
+    """
 
     name: str
     size: int
     modified_s: int
+    plain: bool = True
 
 
 class RemoteDrop(Protocol):
@@ -268,7 +272,7 @@ class RemoteDrop(Protocol):
         ...
 
     def listing(self, directory: str) -> list[RemoteFile]:
-        """Plain files of a directory, ordered by name, at most 100,000."""
+        """Whatever a directory holds but directories, ordered by name, at most 100,000."""
         ...
 
     def download(self, path: str, local: Path, *, bytes_max: int = ...) -> None: ...
@@ -288,6 +292,10 @@ class Source(Protocol):
 
     def upper_bound(self, now: datetime) -> Position | None:
         """The last position that may be read now without a hole (late commits); None when there is nothing at all."""
+        ...
+
+    def strays(self, now: datetime) -> int:
+        """How many rows may never be read, since their watermark has no place in the order; counted up to a limit."""
         ...
 
     def chunk_end(self, after: Position | None, upto: Position, rows: int) -> tuple[Position, int] | None:

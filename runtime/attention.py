@@ -8,7 +8,7 @@ from typing import Any
 
 from payments.concerns import Concern
 from payments.config import Configuration
-from payments.counterparts import Counterpart, outboxes, sources
+from payments.counterparts import Counterpart, outboxes, sources, unread
 from payments.deletions import said as said_of_end
 from payments.deletions import unsettled
 from payments.delivery_stops import said, stop_in_force
@@ -35,6 +35,8 @@ class Attention:
     keys: list[Concern] = field(default_factory=list)  # that end soon, or have ended where another does their work
     stopped: list[Concern] = field(default_factory=list)  # that nothing may leave, and who said so
     gone: list[Concern] = field(default_factory=list)  # objects that were needed
+    given_up: dict[str, int] | None = None  # stage -> messages in its dead-letter queue; None: not asked, or no answer
+    given_up_unknown: str = ""  # why there was no answer
 
     @property
     def failing(self) -> list[Concern]:
@@ -44,7 +46,7 @@ class Attention:
 
     @property
     def is_quiet(self) -> bool:
-        urgent = self.stopped or self.in_doubt or self.failing or self.gone
+        urgent = self.stopped or self.in_doubt or self.failing or self.gone or self.given_up
         return not (urgent or self.overdue or self.at_risk or self.waiting)
 
     def to_json(self) -> dict[str, Any]:
@@ -58,6 +60,7 @@ class Attention:
             "outboxes": [each.to_json() for each in self.outboxes],
             "keys": [each.text for each in self.keys],
             "gone": [each.text for each in self.gone],
+            "given_up": self.given_up,
         }
 
 
@@ -79,6 +82,7 @@ def attention(tx: Transaction, configuration: Configuration, now: datetime) -> A
             *waiting(tx),
             *late_companions(tx, now),
             *given_up_by_tasks(tx, configuration.acquirer, now),
+            *unread(tx, configuration),
         ],
         sources=sources(tx, configuration, now),
         outboxes=outboxes(tx, configuration, now),

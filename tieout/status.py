@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -33,12 +34,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def look(world: World) -> tuple[Statement, Attention]:
-    """The books, and what a person must look at, in one look at the ledger."""
+    """The books, and what a person must look at, in one look at the ledger; then at the dead letters."""
     from reconciliation.statement import statement
     from runtime.attention import attention
 
     with world.ledger.look() as tx:
-        return statement(tx), attention(tx, world.configuration, world.clock.now())
+        result, found = statement(tx), attention(tx, world.configuration, world.clock.now())
+    return result, _with_dead_letters(world, found)
 
 
 def report(world: World, result: Statement, found: Attention) -> str:
@@ -61,7 +63,8 @@ def report(world: World, result: Statement, found: Attention) -> str:
         told(world, "AT RISK", found.at_risk),
         told(world, "STUCK", found.waiting),
         told(world, "KEY", found.keys),
-        _dead_letters(world),
+        _dead_letters(world, found),
+        _quarantine(world, result),
         _verdict(world, result),
     ]
     return "\n\n".join(part for part in parts if part)
@@ -137,21 +140,41 @@ def _mismatches(result: Statement) -> str:
     return table(("OPEN MISMATCHES", "COUNT"), rows) if rows else ""
 
 
-def _dead_letters(world: World) -> str:
-    """Messages that failed too often: the work they stand for waits for the sweep, or for a person."""
+def _with_dead_letters(world: World, found: Attention) -> Attention:
     from functions.topology import TOPOLOGY
     from payments.errors import TieoutError
     from runtime.dead_letters import counts
-    from tieout.next_step import command
 
     try:
-        found = counts(world.queue, (stage.queue for stage in TOPOLOGY))
+        return replace(found, given_up=counts(world.queue, (stage.queue for stage in TOPOLOGY)))
     except TieoutError as error:  # who may read the ledger need not be allowed to look into queues
-        return f"messages given up: not known; {error}"
-    if not found:
+        return replace(found, given_up_unknown=str(error))
+
+
+def _dead_letters(world: World, found: Attention) -> str:
+    """Messages that failed too often: the work they stand for waits for the sweep, or for a person."""
+    from tieout.next_step import command
+
+    if found.given_up_unknown:
+        return f"messages given up: not known; {found.given_up_unknown}"
+    if not found.given_up:
         return ""
-    by_stage = ", ".join(f"{name} {count:,}" for name, count in sorted(found.items()))
+    by_stage = ", ".join(f"{name} {count:,}" for name, count in sorted(found.given_up.items()))
     return f"messages given up, by stage: {by_stage}; the log says why\nnext: {command(world, 'requeue', '--list')}"
+
+
+def _quarantine(world: World, result: Statement) -> str:
+    """Rows that were refused are in the books, and nobody sends them: the newest run with some comes first."""
+    from tieout.next_step import command
+
+    count = result.terms["quarantined"].count
+    if not count:
+        return ""
+    with world.ledger.look() as tx:
+        runs = tx.runs.find(order="-opened_at")
+    newest = next((f"{each.source}/{each.ordinal:06d}" for each in runs if each.quarantined.count), "")
+    said = f"Quarantined and not sent: {count:,} rows."
+    return f"{said}\nnext: {command(world, 'trace', newest)}" if newest else said
 
 
 def _so_far(result: Statement) -> str:

@@ -180,3 +180,19 @@ def test_a_watermark_of_another_shape_is_refused(legacy: SqliteLegacy) -> None:
     legacy.insert([row("A")])
     with legacy.open() as source, pytest.raises(WrongConfiguration, match="watermark holds 2 values"):
         source.chunk_end([1, "A"], source.upper_bound(NOW) or [], 10)
+
+
+def test_rows_without_a_place_in_the_order_are_counted(legacy: SqliteLegacy) -> None:
+    """No watermark, or one that lies years ahead, is never read: such rows are counted, their neighbours are read."""
+    legacy.insert([row("A"), row("B", at=86_400), row("C", at=9 * 365 * 86_400)])
+    legacy.run(without_watermark(legacy))
+    with legacy.open() as source:
+        upper = source.upper_bound(NOW)
+        assert source.strays(NOW) == (1 if legacy.kind == "integer" else 2)
+        assert rows_of(source, None, upper)[0]["PAY_NO"] == "A"
+
+
+def without_watermark(legacy: SqliteLegacy) -> str:
+    """An INSERT of a row without a watermark."""
+    table = f"{legacy.schema}." if isinstance(legacy, PostgresLegacy) else ""
+    return f"""INSERT INTO {table}"JOURNAL" ("PAY_NO", "REV_NO") VALUES ('N', 1)"""

@@ -124,6 +124,10 @@ class MortalSource:
         self.fate.point()
         return self.inner.upper_bound(now)
 
+    def strays(self, now: datetime) -> int:
+        self.fate.point()
+        return self.inner.strays(now)
+
     def chunk_end(self, after: Any, upto: Any, rows: int) -> Any:
         self.fate.point()
         return self.inner.chunk_end(after, upto, rows)
