@@ -17,8 +17,8 @@ from payments.states import FileState
 from reconciliation.due import overdue_files
 from transfer.assembly_due import is_pending
 from transfer.companions import owed
-from transfer.deliver import due_files
 from transfer.forecast import alarms
+from transfer.stranded import is_anything_due
 from transfer.windows import next_times
 
 
@@ -37,7 +37,7 @@ def due_wakes(tx: Transaction, configuration: Configuration, now: datetime) -> l
     if is_pending(tx, configuration, now):
         wakes.append(Wake("assemble", ""))
     for acquirer in configuration.acquirer:
-        if due_files(tx, acquirer, now):
+        if is_anything_due(tx, acquirer, now):
             wakes.append(Wake("deliver", acquirer.name))
         if (
             tx.results.count(acquirer=acquirer.name, state="read", reconciled=False)

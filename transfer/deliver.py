@@ -66,10 +66,11 @@ class DeliverPorts:
 
 def deliver(ports: DeliverPorts) -> bool:
     """Place everything that is due. False: another worker is at it, and will look again."""
+    from transfer.stranded import is_anything_due
 
     def pending() -> bool:
         with ports.ledger.begin() as tx:
-            return bool(due_files(tx, ports.acquirer, ports.clock.now()))
+            return is_anything_due(tx, ports.acquirer, ports.clock.now())
 
     with ports.ledger.look() as tx:
         stopped = stop_in_force(tx)
@@ -144,19 +145,23 @@ def blocked_by(tx: Transaction, acquirer: AcquirerSection, now: datetime) -> str
 
 def _session(ports: DeliverPorts, lease: Lease) -> bool:
     """One connection, as many files as are due. False: nothing was due, or the server could not be reached."""
+    from transfer.stranded import stranded
+
     with ports.ledger.begin() as tx:
-        due = due_files(tx, ports.acquirer, ports.clock.now())
-    if not due:
+        now = ports.clock.now()
+        due = due_files(tx, ports.acquirer, now)
+        behind = stranded(tx, ports.acquirer, due, now)
+    if not due and not behind:
         return False
     try:
         with ports.connect() as drop:
             ports = _planned(ports, drop)
             _note_reached(ports)
-            _fly(ports, drop, due, lease)
+            _fly(ports, drop, due, behind, lease)
     except (Unreachable, HostKeyRefused, WrongConfiguration) as error:
         # Who lost the lease has nothing to say about files that another worker delivers now.
         ports.ledger.leases.renew(lease, ttl=TTL)
-        _postpone_all(ports, due, error)
+        _postpone_all(ports, [*due, *behind], error)
         return False
     return True
 
@@ -177,13 +182,22 @@ def _planned(ports: DeliverPorts, drop: RemoteDrop) -> DeliverPorts:
     return replace(ports, plan=plan)
 
 
-def _fly(ports: DeliverPorts, drop: RemoteDrop, due: list[OutboundFile], lease: Lease) -> None:
+def _fly(
+    ports: DeliverPorts, drop: RemoteDrop, due: list[OutboundFile], behind: list[OutboundFile], lease: Lease
+) -> None:
+    """First those that are due leave; then what dead workers left of those `behind` is cleared up."""
+    from transfer.attempt import deliver_file
     from transfer.flight import Departure, Flight, Terms
+    from transfer.stranded import cleared_up
 
     strict = ports.acquirer.sequence == "strict"
 
     def departure(file: OutboundFile) -> Departure:
-        return Departure(lambda: _try(ports, drop, file), alone=_tries(file) > (0 if strict else ALONE_AFTER))
+        alone = _tries(file) > (0 if strict else ALONE_AFTER)
+        return Departure(lambda: _try(ports, file, deliver_file(ports, lambda: drop.host_key, file)), alone)
+
+    def clearing(file: OutboundFile) -> Departure:
+        return Departure(lambda: _try(ports, file, cleared_up(ports, lambda: drop.host_key, file)), alone=False)
 
     terms = Terms(
         ports.ledger,
@@ -194,6 +208,8 @@ def _fly(ports: DeliverPorts, drop: RemoteDrop, due: list[OutboundFile], lease: 
     )
     # What ended sessions before must not end this one before the others left.
     Flight(drop, terms).go(map(departure, due if strict else sorted(due, key=_tries)))
+    # Nothing of these is placed, so that none waits for the one before it.
+    Flight(drop, replace(terms, strict=False)).go(map(clearing, behind))
 
 
 def _tries(file: OutboundFile) -> int:
@@ -201,12 +217,10 @@ def _tries(file: OutboundFile) -> int:
     return file.attempts if file.state in {FileState.SEALED, FileState.DELIVERING} else 0
 
 
-def _try(ports: DeliverPorts, drop: RemoteDrop, file: OutboundFile) -> Way:
+def _try(ports: DeliverPorts, file: OutboundFile, way: Way) -> Way:
     """One file: what goes wrong with it alone makes it wait, and never stops its neighbours. True: delivered."""
-    from transfer.attempt import deliver_file
-
     try:
-        return (yield from deliver_file(ports, lambda: drop.host_key, file))
+        return (yield from way)
     except (Unreachable, HostKeyRefused):
         raise
     except Busy:

@@ -14,6 +14,8 @@ from itertools import islice
 from typing import Any
 
 from payments.config import AcquirerSection, Configuration
+from payments.contacts import of_inbox, of_outbox
+from payments.errors import HostKeyRefused, LoginRefused, Unreachable
 from payments.ports import Transaction
 from payments.records import OutboundFile
 from payments.states import IN_ACQUIRERS_HANDS, FileState
@@ -26,6 +28,9 @@ LEFT = (FileState.PLANNED, FileState.SEALED, FileState.DELIVERING, FileState.IN_
 """States of files that are not proved to be there."""
 FAR = timedelta(days=3650)
 """No estimate lies further ahead: what would take longer is late in any case."""
+NOT_REACHED = frozenset(each.__name__ for each in (Unreachable, LoginRefused, HostKeyRefused))
+"""Failures of a poll in which nobody came as far as reading. Deliveries go to the same server."""
+AWAY = "its server has not been reached since"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +129,9 @@ def forecast(tx: Transaction, acquirer: AcquirerSection, now: datetime) -> Forec
     )
     finish = None if begins is None else _after(begins, backlog.bytes_to_deliver, speed.bytes_per_s)
     reasons = list(_stuck(files, window))
+    away_since = _not_reached_since(tx, acquirer, files, backlog) if window.opens <= now else None
+    if away_since is not None:
+        reasons.append(f"{AWAY} {_clock(away_since)}")
     if complete is not None and complete > now and complete >= window.cutoff:
         reasons.append(f"rows under way will be complete at {_clock(complete)}, behind the cutoff")
     if finish is not None and _has_work(backlog) and finish >= window.closes:
@@ -145,7 +153,9 @@ def alarms(tx: Transaction, configuration: Configuration, now: datetime) -> list
         if said.verdict == "at_risk" and said.window is not None:
             at = f"window {said.window.window.name} of {said.window.business_date}"
             text = f"acquirer {acquirer.name}: {at} may be missed: {'; '.join(said.reasons)}"
-            found.append(Alarm(f"alarm:at_risk:{said.window.firing}", text, acquirer.name))
+            # Each name is told once: a server that was away for a minute must not silence what comes behind it.
+            kind = "away" if all(each.startswith(AWAY) for each in said.reasons) else "at_risk"
+            found.append(Alarm(f"alarm:{kind}:{said.window.firing}", text, acquirer.name))
         found += _late(tx, acquirer)
     return found
 
@@ -172,6 +182,27 @@ def _stuck(files: list[OutboundFile], window: Occurrence) -> Iterator[str]:
             yield f"{file.name} waits for a person ({file.held or file.note or 'in doubt'})"
         elif file.next_attempt_at is not None and file.next_attempt_at >= window.closes:
             yield f"{file.name} is tried again at {_clock(file.next_attempt_at)}, behind the close"
+
+
+def _not_reached_since(
+    tx: Transaction, acquirer: AcquirerSection, files: list[OutboundFile], backlog: Backlog
+) -> datetime | None:
+    """Since when nobody reaches the server for which something is there or on its way; None: it is reached, for all we know."""
+    if not _has_work(backlog):
+        return None
+    inbox = tx.contacts.get(of_inbox(acquirer.name))
+    # How the last session went is old while no file is tried: then only the polls tell.
+    is_tried = any(not file.held and file.state in {FileState.SEALED, FileState.DELIVERING} for file in files)
+    if is_tried and inbox is not None and inbox.failing_since is not None:
+        return inbox.failing_since
+    outbox = tx.contacts.get(of_outbox(acquirer.name))
+    if outbox is None or outbox.failing_since is None or outbox.error not in NOT_REACHED:
+        return None
+    there = tuple(str(state) for state in IN_ACQUIRERS_HANDS)
+    last = next(iter(tx.files.find(acquirer=acquirer.name, state=there, order="-delivered_at", limit=1)), None)
+    # A server that hangs up on every poll, at one file of its outbox say, may take what is delivered to it.
+    is_reached = last is not None and last.delivered_at is not None and last.delivered_at >= outbox.failing_since
+    return None if is_reached else outbox.failing_since
 
 
 def _backlog(tx: Transaction, acquirer: AcquirerSection, files: list[OutboundFile], speed: Speed) -> Backlog:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from payments.books import Total
+from payments.contacts import of_inbox, reached
 from payments.records import Attempt, Chunk, OutboundFile, Run
 from payments.states import FileState
 from runtime.schedule import new_alarms
@@ -121,6 +122,8 @@ def test_a_slow_line_is_at_risk(tmp_path: Path) -> None:
     world.is_down = True
     world.pay("a")
     world.change(world.files()[-1], size=3_590_000, next_attempt_at=None)
+    with world.ledger.begin() as tx:
+        reached(tx, of_inbox("north"), world.clock.now())
     said = risk(world)
     assert said.verdict == "ok"
     assert said.finish_at == at("2026-03-02T15:59:50")
