@@ -11,6 +11,7 @@ from payments.ports import Transaction
 from payments.records import OutboundFile, ResultFile
 from payments.states import OPEN_MISMATCH_STATES, MismatchKind, MismatchState
 from reconciliation.file_alarms import open_once
+from reconciliation.naming import MAY_HAVE_LEFT, meant
 from reconciliation.opened import Opened
 
 REFUSALS = frozenset({"RJCT", "CANC"})
@@ -42,6 +43,8 @@ def dispute(
 
 def _contradiction(acquirer: AcquirerSection, file: OutboundFile, reading: Reading) -> tuple[MismatchKind, str] | None:
     """What is stated about the file otherwise than it was sent. Only what is stated is compared."""
+    if reading.original_file is not None and reading.original_file not in _names(file):
+        return MismatchKind.FILE_UNREADABLE, "it names our file by another name"
     number = reading.original_sequence
     if acquirer.sequence == "strict" and number is not None and number != file.sequence:
         return MismatchKind.SEQUENCE_GAP, f"it names our file by another number: {number}, ours is {file.sequence}"
@@ -60,16 +63,21 @@ def _contradiction(acquirer: AcquirerSection, file: OutboundFile, reading: Readi
     return None
 
 
+def _names(file: OutboundFile) -> tuple[str, str, str]:
+    """What the acquirer may call it: as it was sent, decrypted, and unpacked."""
+    decrypted = file.name.removesuffix(".pgp")
+    return file.name, decrypted, decrypted.removesuffix(".gz").removesuffix(".zst")
+
+
 def _file_of(tx: Transaction, result: ResultFile, reading: Reading) -> OutboundFile | None:
     """The file that is named by more than its number, as of when the result was collected."""
-    found: list[OutboundFile] = []
     if reading.original_msg_id:
         known = tx.files.get(reading.original_msg_id)
-        found = [] if known is None else [known]
-    elif reading.original_file:
-        found = tx.files.find(acquirer=result.acquirer, name=reading.original_file)
-    mine = [each for each in found if each.acquirer == result.acquirer and each.created_at <= result.collected_at]
-    return max(mine, key=lambda each: (each.business_date, each.generation), default=None)
+        return known if known is not None and known.acquirer == result.acquirer else None
+    if not reading.original_file:
+        return None
+    found = tx.files.find(acquirer=result.acquirer, name=reading.original_file, state=MAY_HAVE_LEFT)
+    return meant(found, result.collected_at)
 
 
 def _end(tx: Transaction, result: ResultFile, file: OutboundFile, now: datetime) -> None:

@@ -11,6 +11,7 @@ from payments.keys import mismatch_id
 from payments.ports import Transaction
 from payments.records import Mismatch, OutboundFile, ResultFile
 from payments.states import OPEN_MISMATCH_STATES, FileState, MismatchKind, MismatchState
+from reconciliation.naming import is_younger
 
 EVER_LEFT = tuple(
     str(state) for state in FileState if state not in {FileState.PLANNED, FileState.SEALED, FileState.CANCELLED}
@@ -54,8 +55,9 @@ def compare_numbers(tx: Transaction, result: ResultFile, said: Numbers, at: date
     It does not when the acquirer counts a number that never left, or (`strict`) still waits for one before the file that it
     speaks of. The alarm ends with the first later acknowledgement that fits.
     """
-    left = _newest_that_left(tx, result)
-    if not tx.files.count(acquirer=result.acquirer, sequence=said.named, state=EVER_LEFT) or not left:
+    spoken_of = tx.files.find(acquirer=result.acquirer, sequence=said.named, state=EVER_LEFT)
+    left = _newest_that_left(tx, result, spoken_of)
+    if not spoken_of or not left:
         return  # it speaks of a file that we never sent: `unknown_to_us` says so
     last = max(left)
     # A refused file leaves the acquirer waiting for its number.
@@ -69,9 +71,12 @@ def compare_numbers(tx: Transaction, result: ResultFile, said: Numbers, at: date
     open_once(tx, result, "sequence", result.sha256, MismatchKind.SEQUENCE_GAP, detail, at)
 
 
-def _newest_that_left(tx: Transaction, result: ResultFile) -> list[int]:
+def _newest_that_left(tx: Transaction, result: ResultFile, spoken_of: Sequence[OutboundFile]) -> list[int]:
+    """Numbers that had left when it was collected. A clock by which even the file it speaks of is younger does not tell which."""
     newest = tx.files.find(acquirer=result.acquirer, state=EVER_LEFT, order="-sequence", limit=NEWEST_MAX)
-    return [each.sequence for each in newest if each.created_at <= result.collected_at]
+    at = result.collected_at
+    behind = all(is_younger(each, at) for each in spoken_of)
+    return [each.sequence for each in newest if behind or not is_younger(each, at)]
 
 
 def name_used_again(tx: Transaction, result: ResultFile, at: datetime) -> None:

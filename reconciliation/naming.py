@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from payments.keys import expected_key
 from payments.ports import ObjectStore
 from payments.records import OutboundFile
+from payments.states import FileState
 from reconciliation.engine import literal
 from reconciliation.matching import NAMED_NOTHING
 
@@ -21,6 +23,7 @@ WORDS = {
     **dict.fromkeys(("ACTC", "ACCP", "ACSP", "ACSC", "ACCC", "RCVD"), "accepted"),
 }
 """Group statuses that move a file; any other word acknowledges nothing (I6)."""
+MAY_HAVE_LEFT = tuple(str(state) for state in FileState if state not in {FileState.PLANNED, FileState.CANCELLED})
 Triple = tuple[str | None, str | None, int | None]
 """Message id, file name and sequence by which an event names a file."""
 
@@ -52,12 +55,11 @@ class Named:
 
 
 def find_names(engine: Any, store: ObjectStore, reported: Path, files: Sequence[OutboundFile], at: datetime) -> Named:
-    """`files` are all files of the acquirer that may have left, whatever their state now; `at` is when it was collected.
+    """`files` are all files of the acquirer that may be meant, whatever their state now; `at` is when it was collected.
 
-    A file that was planned later cannot be meant. The answer stays the same for ever: it looks at times, not at states.
+    Of files with one name, number or reference `standing` says which is meant: it looks at times, not at states.
     """
     named = Named()
-    known = [file for file in files if file.created_at <= at]
     # A view: what names a file is four columns of eighteen, and only those are read.
     engine.execute(f"CREATE OR REPLACE TEMP VIEW told AS SELECT * FROM read_parquet({literal(str(reported))})")
     triples = engine.execute(
@@ -66,7 +68,7 @@ def find_names(engine: Any, store: ObjectStore, reported: Path, files: Sequence[
     ).fetchall()
     for message, name, sequence, has_events in triples:
         triple = (message, name, sequence)
-        file = _find(known, triple, at)
+        file = _find(files, triple, at)
         if file is not None:
             named.files.add(file.file_id)
             _hear(engine, named, file.file_id, triple)
@@ -74,7 +76,7 @@ def find_names(engine: Any, store: ObjectStore, reported: Path, files: Sequence[
             named.lost += _rows(engine, f"level = 'TX' AND error IS NULL AND {_same(triple)}")
         else:
             named.strangers += _rows(engine, _same(triple))[:1]
-    _by_reference(engine, store, named, known, at)
+    _by_reference(engine, store, named, files, at)
     return named
 
 
@@ -83,16 +85,36 @@ def had_left(file: OutboundFile, at: datetime) -> bool:
     return file.delivered_at is not None and file.delivered_at <= at
 
 
+def is_younger(file: OutboundFile, at: datetime) -> bool:
+    """Whether it was planned after that, by the clock. A clock that was set back says so of a file that was there, too."""
+    return file.created_at > at and not had_left(file, at)
+
+
+def standing(file: OutboundFile, at: datetime) -> tuple[int, ...]:
+    """How near it lies that a result collected then means this file; the lowest is meant.
+
+    A file that had left, else one that was there. Only where there is none was the clock behind: then the oldest of all
+    is meant, by the order in which they were planned.
+    """
+    if is_younger(file, at):
+        return (2, file.assembly, file.sequence, file.generation)
+    return (0,) if had_left(file, at) else (1,)
+
+
+def meant(bearers: Iterable[OutboundFile], at: datetime) -> OutboundFile | None:
+    """Which of the files that bear one name or number; among equals the newest, for it was used again."""
+    newest = sorted(bearers, key=lambda each: (each.business_date, each.generation), reverse=True)
+    return min(newest, key=lambda each: standing(each, at), default=None)
+
+
 def _find(files: Sequence[OutboundFile], triple: Triple, at: datetime) -> OutboundFile | None:
-    """The strongest name alone decides; a name or number that was used again means its newest holder that had left."""
+    """The strongest name alone decides."""
     message, name, sequence = triple
     if message is not None:
-        found = [each for each in files if each.file_id == message]
-    elif name is not None:
-        found = [each for each in files if each.name == name]
-    else:
-        found = [each for each in files if each.sequence == sequence]
-    return max(found, key=lambda each: (had_left(each, at), each.business_date, each.generation), default=None)
+        return meant((each for each in files if each.file_id == message), at)
+    if name is not None:
+        return meant((each for each in files if each.name == name), at)
+    return meant((each for each in files if each.sequence == sequence), at)
 
 
 def _same(triple: Triple) -> str:
@@ -126,28 +148,28 @@ def _rows(engine: Any, where: str) -> list[dict[str, Any]]:
 def _by_reference(engine: Any, store: ObjectStore, named: Named, files: Sequence[OutboundFile], at: datetime) -> None:
     """Events that name no file belong to the only assignment ever delivered under their reference (design section 8).
 
-    Files that may only have left are asked where no file that had certainly left holds the reference.
+    Files are asked by their standing: those behind only where none before holds the reference.
     """
     nameless = f"level = 'TX' AND error IS NULL AND {NAMED_NOTHING}"
     if not engine.execute(f"SELECT 1 FROM told WHERE {nameless} LIMIT 1").fetchall():
         return
-    engine.execute("CREATE OR REPLACE TEMP TABLE sent(reference VARCHAR, file_id VARCHAR, had_left BOOLEAN)")
+    unplaced = f"{nameless} AND trim(end_to_end_id) NOT IN (SELECT reference FROM sent)"
+    engine.execute("CREATE OR REPLACE TEMP TABLE sent(reference VARCHAR, file_id VARCHAR)")
     with ExitStack() as stack:
-        for certain in (True, False):
+        for _, equals in groupby(sorted(files, key=lambda each: standing(each, at)), lambda each: standing(each, at)):
+            if not engine.execute(f"SELECT 1 FROM told WHERE {unplaced} LIMIT 1").fetchall():
+                break
             paths = [
                 str(stack.enter_context(store.local(expected_key(each.acquirer, each.business_date, each.file_id))))
-                for each in files
-                if had_left(each, at) == certain
+                for each in equals
             ]
-            if paths:
-                engine.execute(
-                    f"INSERT INTO sent SELECT end_to_end_id, file_id, {certain} FROM read_parquet(?) WHERE end_to_end_id "
-                    f"IN (SELECT trim(end_to_end_id) FROM told WHERE {nameless}) "
-                    "AND end_to_end_id NOT IN (SELECT reference FROM sent)",
-                    [paths],
-                )
+            engine.execute(
+                "INSERT INTO sent SELECT end_to_end_id, file_id FROM read_parquet(?) WHERE end_to_end_id "
+                f"IN (SELECT trim(end_to_end_id) FROM told WHERE {unplaced})",
+                [paths],
+            )
     several = "SELECT reference FROM sent GROUP BY 1 HAVING count(*) > 1"
-    named.lost += _rows(engine, f"{nameless} AND trim(end_to_end_id) NOT IN (SELECT reference FROM sent)")
+    named.lost += _rows(engine, unplaced)
     named.ambiguous += _rows(engine, f"{nameless} AND trim(end_to_end_id) IN ({several})")
     only = engine.execute(f"SELECT DISTINCT file_id FROM sent WHERE reference NOT IN ({several})").fetchall()
     named.files |= {row[0] for row in only}

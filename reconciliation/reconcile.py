@@ -20,17 +20,14 @@ from payments.markers import named_by
 from payments.ports import Clock, Lease, Ledger, ObjectStore, Transaction
 from payments.records import OutboundFile, ResultBooks, ResultFile
 from payments.redelivery_lists import payments_in
-from payments.states import FileState, MismatchKind
+from payments.states import MismatchKind
 from reconciliation.differences import of_lost
 from reconciliation.due import is_pending, overdue_files
 from reconciliation.engine import open_engine, translated
 from reconciliation.file_fold import FileFold, Heard, fold_file
 from reconciliation.file_record import record_fold
 from reconciliation.markers import is_marked
-from reconciliation.naming import Named, Word, find_names, had_left
-
-EVER_LEFT = tuple(str(state) for state in FileState if state not in {FileState.PLANNED, FileState.CANCELLED})
-
+from reconciliation.naming import MAY_HAVE_LEFT, Named, Word, find_names, is_younger, standing
 
 ENGINE_PART = 4
 """The engine gets this part of the memory limit; the rest is for the rows of the file at hand, which it copies more than once."""
@@ -67,7 +64,7 @@ def _pass(ports: ReconcilePorts, lease: Lease) -> bool:
         if not is_pending(tx, name, now):
             return False
         fresh = tx.results.find(acquirer=name, state="read", reconciled=False)
-        left = tx.files.find(acquirer=name, state=EVER_LEFT)
+        left = tx.files.find(acquirer=name, state=MAY_HAVE_LEFT)
         touched = {file.file_id for file in overdue_files(tx, name, now)}
         markers = tx.sightings.find(acquirer=name, state="complete")
         marked = {named_by(ports.acquirer, each.name) for each in markers}
@@ -129,16 +126,22 @@ class _Names:
             key = reported_key(result.acquirer, result.business_date, result.sha256)
             with translated(f"result file {result.sha256[:12]}"), self._ports.store.local(key) as path:
                 self._found[result.sha256] = find_names(
-                    self._engine, self._ports.store, path, list(self.left.values()), result.collected_at
+                    self._engine, self._ports.store, path, self._candidates(result), result.collected_at
                 )
         return self._found[result.sha256]
+
+    def _candidates(self, result: ResultFile) -> list[OutboundFile]:
+        """What it speaks of stays the same for ever: of younger files none that it was not found to speak of the first time."""
+        with self._ports.ledger.look() as tx:
+            books = tx.result_books.find(acquirer=result.acquirer, sha256=result.sha256)
+        known, at = {each.file_id for each in books}, result.collected_at
+        return [each for each in self.left.values() if not (known and is_younger(each, at)) or each.file_id in known]
 
     def heard(self, result: ResultFile, file: OutboundFile) -> Heard:
         """The result file as one of those that speak of `file`."""
         named, at = self.of(result), result.collected_at
-        rivals = [self.left[each] for each in sorted(named.holders) if each != file.file_id]
-        if had_left(file, at):
-            rivals = [each for each in rivals if had_left(each, at)]
+        others = [self.left[each] for each in sorted(named.holders) if each != file.file_id]
+        rivals = [each for each in others if standing(each, at) <= standing(file, at)]
         word = named.words.get(file.file_id)
         # A word that is no evidence is still one: its file is no list of payments.
         return Heard(result, word and (Word("") if result.disputed else word), rivals)

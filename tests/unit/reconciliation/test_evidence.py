@@ -29,15 +29,22 @@ def stated(text: str, *, count: int = 2, size: object = "", sha256: str = "") ->
         ({"size": 101}, "file_unreadable"),
         ({"sha256": "cd" * 32}, "file_unreadable"),
         ("number", "sequence_gap"),
+        ("name", "file_unreadable"),
     ],
 )
 def test_an_acknowledgement_of_something_else_is_no_evidence(
     world: World, state: str, wrong: dict[str, object] | str, kind: str
 ) -> None:
-    """Another count, size, hash or number than we sent: an alarm, the file stays where it is; one that fits ends both."""
+    """Another count, size, hash, number or name than we sent: an alarm, the file stays where it is; one that fits ends both."""
     sent = world.send(PAYMENTS, state=state, size=100, sha256=HASH, sequence=7)
-    text = ack(sent).replace(f"{sent.file_id},7,", f"{sent.file_id},6,") if wrong == "number" else ack(sent)
-    bad = world.take("f.ack", text if isinstance(wrong, str) else stated(text, **wrong))  # type: ignore[arg-type]
+    match wrong:
+        case "number":
+            text = ack(sent).replace(f"{sent.file_id},7,", f"{sent.file_id},6,")
+        case "name":
+            text = ack(sent).replace(sent.name, "northbank_20260302_000008_1.csv")
+        case _:
+            text = stated(ack(sent), **wrong)  # type: ignore[arg-type]
+    bad = world.take("f.ack", text)
     assert (world.file(sent).state, world.kinds()) == (state, [kind])
     assert world.result(bad).disputed != ""
     world.take("f.2.ack", stated(ack(sent), size=100, sha256=HASH.upper()))
@@ -57,6 +64,44 @@ def test_a_refusal_is_believed_whatever_it_counts(world: World) -> None:
     sent = world.send(PAYMENTS, size=100, sha256=HASH)
     world.take("f.ack", stated(ack(sent, "RJCT"), count=0, size=7, sha256="cd" * 32))
     assert (world.file(sent).state, world.kinds()) == ("refused", ["file_refused"])
+
+
+def test_an_acknowledgement_of_two_files_at_once_is_one_of_neither(world: World) -> None:
+    """The id of one file beside the name of another: no doubt ends, and people are told, also when it refuses."""
+    first = world.send(PAYMENTS, state="in_doubt")
+    second = world.send([Pay("C")], sequence=2, state="in_doubt")
+    for status in ("ACCP", "RJCT"):
+        bad = world.take(f"{status}.ack", ack(first, status).replace(first.name, second.name))
+        assert world.result(bad).disputed == "it names our file by another name"
+    assert [world.file(each).state for each in (first, second)] == ["in_doubt", "in_doubt"]
+    assert world.kinds() == ["file_unreadable", "file_unreadable"]
+
+
+def test_results_under_another_name_settle_payments_only(world: World) -> None:
+    """Their payments are matched by reference and message id; that the file arrived is not proved by them."""
+    sent = world.send(PAYMENTS, state="in_doubt")
+    world.take("f.result.1", results(sent, [say(each) for each in PAYMENTS]).replace(sent.name, "other.csv"))
+    assert (world.file(sent).state, world.file(sent).matched.count, world.kinds()) == (
+        "in_doubt",
+        2,
+        ["file_unreadable"],
+    )
+
+
+@pytest.mark.parametrize("named", ["f.csv.gz.pgp", "f.csv.gz", "f.csv", ""])
+def test_an_acquirer_may_name_a_file_as_it_is_called_unwrapped(world: World, named: str) -> None:
+    """As sent, decrypted, unpacked, or by its message id alone: all of them are our file."""
+    sent = world.send(PAYMENTS, state="in_doubt", name="f.csv.gz.pgp")
+    world.take("f.ack", ack(sent).replace(sent.name, named))
+    assert (world.file(sent).state, world.kinds()) == ("acknowledged", [])
+
+
+def test_what_names_a_successor_that_has_not_left_is_compared_with_the_file_that_has(world: World) -> None:
+    """A name that is used again means the same file for the evidence as for its results."""
+    old = world.send(PAYMENTS, name="fixed.csv")
+    world.send([Pay("C")], name="fixed.csv", generation=2, state="sealed")
+    world.take("f.ack", ack(old).replace(old.file_id, ""))
+    assert (world.file(old).state, world.kinds()) == ("acknowledged", [])
 
 
 def test_a_later_gap_does_not_hide_a_word_about_another_number(world: World) -> None:

@@ -60,6 +60,17 @@ def test_a_file_that_never_left_is_not_counted_as_sent(world: World) -> None:
     assert world.kinds() == ["sequence_gap"]
 
 
+@pytest.mark.parametrize(("following", "kinds"), [(3, []), (4, ["sequence_gap"])])
+def test_a_clock_set_back_makes_no_gap_and_hides_none(world: World, following: int, kinds: list[str]) -> None:
+    """The acknowledgement seems older than the file it speaks of: then no time tells which files had left."""
+    world.send([A], sequence=1)
+    world.clock.later(30)
+    second = world.send([B], sequence=2)
+    world.clock.at -= timedelta(minutes=15)
+    world.take("2.ack", told(second, following))
+    assert world.kinds() == kinds
+
+
 def test_without_strict_order_an_earlier_number_may_still_be_on_its_way(make: Callable[..., World]) -> None:
     """`sequence = free`: files arrive in any order, so only a number that never left is a gap."""
     world = make(sequence="free")
