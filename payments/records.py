@@ -134,7 +134,10 @@ class OutboundFile:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try to place a file. States: started, rename_intended, revoked, failed, done, doubtful."""
+    """One try to place a file. States: started, rename_intended, revoked, failed, done, doubtful.
+
+    `error` says how it failed; while its rename is intended, why the acquirer's archive will prove nothing of it.
+    """
 
     file_id: str
     attempt: int

@@ -31,6 +31,7 @@ from payments.keys import file_chain, outbound_key
 from payments.ports import Transaction
 from payments.records import Attempt, OutboundFile
 from payments.states import FileState, check_file_transition
+from transfer.archive_evidence import seen_before
 from transfer.companion_attempt import put_beside, upload_beside
 from transfer.deliver import DeliverPorts, may_be_tried
 from transfer.flight import OutOfTurn, Soon, Turn, Way, Write
@@ -78,6 +79,7 @@ def _deliver(ports: DeliverPorts, host_key: Callable[[], str], file: OutboundFil
     file, attempt = started
     try:
         verified = yield from _upload(ports, file, attempt)
+        void = yield from seen_before(ports, file)  # ahead of Soon, so that it costs strict order nothing
         yield Soon()
         yield from _ask_names(ports, file)
     except (KeyboardInterrupt, SystemExit, GeneratorExit):
@@ -98,7 +100,7 @@ def _deliver(ports: DeliverPorts, host_key: Callable[[], str], file: OutboundFil
         return NOT_DELIVERED
     try:
         yield Turn()
-        attempt = yield Write(lambda tx: _intend(tx, ports, file, attempt))
+        attempt = yield Write(lambda tx: _intend(tx, ports, file, attempt, void))
     except OutOfTurn:
         yield from _give_back(ports, file, attempt)
         return NOT_DELIVERED
@@ -124,15 +126,18 @@ def _start(tx: Transaction, ports: DeliverPorts, file: OutboundFile) -> tuple[Ou
     return changed, attempt
 
 
-def _intend(tx: Transaction, ports: DeliverPorts, file: OutboundFile, attempt: Attempt) -> Attempt:
-    """From this commit on nobody uploads the file again without a verdict. Raises OutOfTurn when it must not go after all."""
+def _intend(tx: Transaction, ports: DeliverPorts, file: OutboundFile, attempt: Attempt, void: str) -> Attempt:
+    """From this commit on nobody uploads the file again without a verdict. Raises OutOfTurn when it must not go after all.
+
+    `void` is kept for whoever settles it: why the archive will prove nothing.
+    """
     current = tx.files.get(file.file_id)
     # The attempt alone is no fence: whoever moves the file on, by evidence or by an act, need not know of it.
     if current is None or current.state != FileState.DELIVERING:
         raise OutOfTurn
     if is_stopped(tx) or settled_in(tx, ports.store, file):
         raise OutOfTurn
-    return tx.attempts.change(attempt, state="rename_intended")
+    return tx.attempts.change(attempt, state="rename_intended", error=void)
 
 
 def _upload(ports: DeliverPorts, file: OutboundFile, attempt: Attempt) -> Part[str]:

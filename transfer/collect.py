@@ -60,8 +60,9 @@ def collect(ports: CollectPorts) -> int:
 
 
 def _poll(ports: CollectPorts, drop: RemoteDrop, lease: Lease) -> int:
-    listing = {each.name: each for each in drop.listing(ports.acquirer.drop.outbox)}
-    take_down(ports, listing, lambda: ports.ledger.leases.renew(lease, ttl=TTL))
+    listed = {each.name: each for each in drop.listing(ports.acquirer.drop.outbox)}
+    take_down(ports, listed, lambda: ports.ledger.leases.renew(lease, ttl=TTL))
+    listing = {name: each for name, each in listed.items() if each.plain}
     bring = fetch_once if ports.acquirer.results.read_once else fetch
     stored = 0
     for sighting in _to_fetch(ports):

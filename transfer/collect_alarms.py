@@ -13,11 +13,13 @@ from transfer.collect_ports import CollectPorts
 
 NAME_LENGTH_MAX = 200
 NAME_REFUSED = "a name that no rule knows, or a file that is too large"
+NOT_PLAIN = "a link, a pipe or a device, which is not followed"
 
 
 def name_refused(tx: Transaction, ports: CollectPorts, seen: RemoteFile) -> None:
     """A name that no rule knows is not fetched, and somebody must look at it: one alarm per name, whatever becomes of it."""
-    if _open(tx, ports, "outbox", seen.name, MismatchKind.FILE_UNREADABLE, {"why": NAME_REFUSED, "size": seen.size}):
+    why = NAME_REFUSED if seen.plain else NOT_PLAIN
+    if _open(tx, ports, "outbox", seen.name, MismatchKind.FILE_UNREADABLE, {"why": why, "size": seen.size}):
         _audit(tx, ports, "outbox_file_refused", {"name": shown(seen.name), "size": seen.size})
 
 
@@ -28,7 +30,7 @@ def refused_names(tx: Transaction, ports: CollectPorts) -> list[Mismatch]:
         kind=str(MismatchKind.FILE_UNREADABLE),
         state=tuple(map(str, OPEN_MISMATCH_STATES)),
     )
-    return [each for each in found if each.detail.get("why") == NAME_REFUSED]
+    return [each for each in found if each.detail.get("why") in {NAME_REFUSED, NOT_PLAIN}]
 
 
 def name_explained(tx: Transaction, ports: CollectPorts, alarm: Mismatch) -> None:

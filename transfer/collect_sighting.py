@@ -2,7 +2,7 @@
 
 seen -> fetching -> collected -> (removed | moved)         a result; `gone` is looked at again, `failed` tried again last
 marker -> complete -> concluded                             the marker of all results of one of our files
-refused                                                     hostile, too large, or known to no rule: an alarm, once
+refused                                                     hostile, too large, no plain file, or known to no rule: an alarm, once
 """
 
 from __future__ import annotations
@@ -72,16 +72,16 @@ def explained(tx: Transaction, ports: CollectPorts, listing: Mapping[str, Remote
 
 
 def rule(acquirer: AcquirerSection, seen: RemoteFile) -> str:
-    """ignored: a name in the making. marker. refused: hostile, too large, or known to no rule. seen: a result."""
+    """ignored: a name in the making. marker. refused: hostile, too large, no plain file, known to no rule. seen: a result."""
     if "/" in seen.name or not seen.name.isprintable():
         return "refused"  # also where it begins with a dot: no pattern for harmless names may hide it
     harmless = safe_name(seen.name) == seen.name
-    if harmless and named_by(acquirer, seen.name):
+    if seen.plain and harmless and named_by(acquirer, seen.name):
         return "marker"  # before the patterns: `*` knows every name
     if any(fnmatch.fnmatchcase(seen.name, pattern) for pattern in acquirer.results.ignore):
         return "ignored"
     known = any(fnmatch.fnmatchcase(seen.name, pattern) for pattern in acquirer.results.names)
-    return "seen" if known and harmless and seen.size <= acquirer.results.bytes_max else "refused"
+    return "seen" if seen.plain and known and harmless and seen.size <= acquirer.results.bytes_max else "refused"
 
 
 def complete_sets(tx: Transaction, ports: CollectPorts, listing: Mapping[str, RemoteFile]) -> None:
@@ -102,7 +102,8 @@ def _is_whole(
 ) -> bool:
     """Whether the acquirer's own sign says so: its marker, or as many equal listings as its setting asks."""
     if acquirer.results.stable == "marker":
-        return marker_of(acquirer, seen.name) in listing
+        marker = listing.get(marker_of(acquirer, seen.name))
+        return marker is not None and marker.plain
     if acquirer.results.stable_listings == 1:
         return True
     return known is not None and known.state not in PUT_AWAY and _same(known, seen)

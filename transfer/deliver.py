@@ -194,10 +194,10 @@ def _fly(
 
     def departure(file: OutboundFile) -> Departure:
         alone = _tries(file) > (0 if strict else ALONE_AFTER)
-        return Departure(lambda: _try(ports, file, deliver_file(ports, lambda: drop.host_key, file)), alone)
+        return Departure(lambda: _try(ports, deliver_file, drop, file), alone)
 
     def clearing(file: OutboundFile) -> Departure:
-        return Departure(lambda: _try(ports, file, cleared_up(ports, lambda: drop.host_key, file)), alone=False)
+        return Departure(lambda: _try(ports, cleared_up, drop, file), alone=False)
 
     terms = Terms(
         ports.ledger,
@@ -217,10 +217,11 @@ def _tries(file: OutboundFile) -> int:
     return file.attempts if file.state in {FileState.SEALED, FileState.DELIVERING} else 0
 
 
-def _try(ports: DeliverPorts, file: OutboundFile, way: Way) -> Way:
+def _try(ports: DeliverPorts, act: Callable[..., Way], drop: RemoteDrop, file: OutboundFile) -> Way:
     """One file: what goes wrong with it alone makes it wait, and never stops its neighbours. True: delivered."""
     try:
-        return (yield from way)
+        # Made here and held by nobody else: whoever lets this one go closes that one first.
+        return (yield from act(ports, lambda: drop.host_key, file))
     except (Unreachable, HostKeyRefused):
         raise
     except Busy:

@@ -54,4 +54,4 @@ def _listed(drop: RemoteDrop, what: str, directory: str) -> Checked:
         found = drop.listing(directory)
     except TieoutError as error:
         return Checked(what, ok=False, said=str(error), next_step=error.next_step)
-    return Checked(what, ok=True, said=f"{directory}: {len(found):,} files")
+    return Checked(what, ok=True, said=f"{directory}: {sum(each.plain for each in found):,} files")

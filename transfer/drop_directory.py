@@ -115,7 +115,7 @@ class MountedDrop:
                         next_step="Ask the acquirer to clear it; nothing of it is collected before.",
                     )
                 with suppress(FileNotFoundError):  # taken away while we look
-                    if entry.is_file(follow_symlinks=False):
+                    if not entry.is_dir(follow_symlinks=False):
                         name = os.fsencode(entry.name).decode(errors="backslashreplace")
                         found.append(_remote_file(name, entry.stat(follow_symlinks=False)))
         return sorted(found, key=lambda each: each.name)
@@ -172,7 +172,7 @@ def _is_text(path: str) -> bool:
 
 
 def _remote_file(name: str, found: os.stat_result) -> RemoteFile:
-    return RemoteFile(name, found.st_size, int(found.st_mtime))
+    return RemoteFile(name, found.st_size, int(found.st_mtime), plain=stat.S_ISREG(found.st_mode))
 
 
 def _check_readable(path: str, found: os.stat_result, bytes_max: int) -> None:

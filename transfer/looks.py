@@ -41,9 +41,14 @@ def same_bytes(ports: DeliverPorts, path: str, sha256: str) -> Part[bool]:
         return sha256_of(local) == sha256
 
 
-def found_ours(ports: DeliverPorts, name: str, sha256: str) -> Part[tuple[str, bool] | None]:
-    """The first of inbox and archive that holds the name, and whether with these bytes. None: neither does."""
-    for directory in (ports.acquirer.drop.inbox, ports.acquirer.drop.archive):
+def found_ours(
+    ports: DeliverPorts, name: str, sha256: str, *, in_archive: bool = True
+) -> Part[tuple[str, bool] | None]:
+    """The first of inbox and archive that holds the name, and whether with these bytes. None: neither does.
+
+    Without `in_archive` only the inbox is asked: what lies in the archive may be older than the attempt.
+    """
+    for directory in (ports.acquirer.drop.inbox, ports.acquirer.drop.archive if in_archive else ""):
         path = f"{directory}/{name}"
         if directory and (yield stat(path)) is not None:
             return directory, (yield from same_bytes(ports, path, sha256))

@@ -1,7 +1,8 @@
 """Finds the verdict on an attempt that its worker did not end, or whose rename was answered by no or by nothing.
 
     started            nothing can be placed yet: revoked
-    rename_intended    it may have been placed: the temporary file goes first, then inbox and archive are looked into
+    rename_intended    it may have been placed: the temporary file goes first, then inbox and archive are looked into,
+                       the archive only where no earlier file can lie there (transfer/archive_evidence.py)
 
 Parts of a file's way, see transfer/flight.py.
 """
@@ -19,6 +20,7 @@ from payments.keys import file_chain
 from payments.ports import Transaction
 from payments.records import Attempt, OutboundFile
 from payments.states import FileState, check_file_transition
+from transfer.archive_evidence import proves_nothing
 from transfer.deliver import DeliverPorts
 from transfer.flight import Write
 from transfer.looks import clean, found_ours, inbox
@@ -64,8 +66,9 @@ def settle(
     """The verdict on a rename whose answer is lost or was no. First the temporary file goes: then no late rename can win."""
     removed = yield from _removed(ports, file, attempt)
     yield from clean_beside(ports, attempt)
+    void = proves_nothing(ports, file, attempt)
     try:
-        found = yield from found_ours(ports, file.name, file.sha256)
+        found = yield from found_ours(ports, file.name, file.sha256, in_archive=not void)
     except DeliveryFailed as error:
         if file.attempts < ports.acquirer.retry.attempts:
             raise  # it waits, and is looked for again
@@ -81,7 +84,8 @@ def settle(
         refused = DeliveryFailed("the rename did not happen")
         return (yield from failed(ports, file, attempt, refused, at_once=at_once))
     answer = "was lost" if at_once else said
-    why = f"the answer to the rename {answer} and the file is nowhere to be seen"
+    seen = f"is not in the inbox; the archive proves nothing, for {void}" if void else "is nowhere to be seen"
+    why = f"the answer to the rename {answer} and the file {seen}"
     return (yield from doubt(ports, file, attempt, why))
 
 

@@ -25,7 +25,7 @@ from transfer.sftp_copy import REQUESTS_MAX, Blocks, fetching, sending
 from transfer.sftp_errors import on_this_machine, shown, translate, translated
 from transfer.sftp_hash import hashed
 from transfer.sftp_jobs import Jobs
-from transfer.sftp_listing import plain_files, remote_file
+from transfer.sftp_listing import files_of, remote_file
 from transfer.sftp_login import MoreSecrets
 from transfer.sftp_pace import Floor
 from transfer.sftp_pins import Pins
@@ -123,7 +123,7 @@ class SftpDrop:
         stores, bytes outside UTF-8 and NUL, is written in hexadecimal; a file with such a name cannot be asked for.
         """
         with self._acting(f"list {shown(directory)}"):
-            return plain_files(self._wire, path_bytes(directory))
+            return files_of(self._wire, path_bytes(directory))
 
     def sha256(self, path: str) -> str:
         """Hex SHA-256 of a file, by the server's own account. Raises DeliveryFailed where it does not offer that."""

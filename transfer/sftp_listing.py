@@ -21,13 +21,15 @@ SIZE_MAX = 2**63 - 1
 NAME_BYTES_MAX = 1_000
 """No file system has longer names, and no database indexes much longer ones."""
 NAME_KEPT = 100
+PLAIN, DIRECTORY = b"-", b"d"
 
 
-def plain_files(wire: Wire, directory: bytes, now: Callable[[], float] = time.monotonic) -> list[RemoteFile]:
-    """Plain files of a directory, ordered by name. Raises Refused, ProtocolViolated, DeliveryFailed above a limit."""
+def files_of(wire: Wire, directory: bytes, now: Callable[[], float] = time.monotonic) -> list[RemoteFile]:
+    """What a directory holds but directories, by name. Raises Refused, ProtocolViolated, DeliveryFailed above a limit."""
     handle = wire.call(Kind.OPENDIR, text(directory), expected=Kind.HANDLE).text()
     try:
-        files = [_listed(name, found) for name, line, found in _entries(wire, handle, now) if _is_plain(found, line)]
+        kinds = ((name, _kind(found, line), found) for name, line, found in _entries(wire, handle, now))
+        files = [_listed(name, kind, found) for name, kind, found in kinds if kind != DIRECTORY]
     finally:
         # What was listed stays true however the directory is closed.
         with suppress(Refused, EOFError, OSError):
@@ -45,10 +47,10 @@ def remote_file(name: str, found: Attributes) -> RemoteFile:
     return RemoteFile(name, found.size, found.modified_s)
 
 
-def _listed(name: str, found: Attributes) -> RemoteFile:
+def _listed(name: str, kind: bytes, found: Attributes) -> RemoteFile:
     # One entry without a size must not end a poll of all others: what claims to be huge is refused by itself.
     size = SIZE_MAX if found.size is None else min(found.size, SIZE_MAX)
-    return RemoteFile(name, size, found.modified_s)
+    return RemoteFile(name, size, found.modified_s, plain=kind == PLAIN)
 
 
 def _entries(wire: Wire, handle: bytes, now: Callable[[], float]) -> Iterator[tuple[str, bytes, Attributes]]:
@@ -92,8 +94,9 @@ def _storable(name: bytes) -> str:
     return kept
 
 
-def _is_plain(found: Attributes, line: bytes) -> bool:
+def _kind(found: Attributes, line: bytes) -> bytes:
+    """What it is, by the letter of `ls -l`."""
     # Without type bits the printed line decides; in doubt it is a file, so that none is overlooked.
     if found.mode is None or stat.S_IFMT(found.mode) == 0:
-        return line[:1] not in {b"d", b"l", b"b", b"c", b"p", b"s"}
-    return stat.S_ISREG(found.mode)
+        return line[:1] if line[:1] in {DIRECTORY, b"l", b"b", b"c", b"p", b"s"} else PLAIN
+    return stat.filemode(found.mode)[:1].encode()

@@ -46,7 +46,7 @@ def delivered(
     receipt = Receipt(file.file_id, attempt.attempt, target, file.size, file.sha256, how, host_key(), now)
 
     def write(tx: Transaction) -> OutboundFile:
-        changed = ended(tx, file, attempt, FileState.DELIVERED, changes, state="done", ended_at=now)
+        changed = ended(tx, file, attempt, FileState.DELIVERED, changes, state="done", ended_at=now, error="")
         tx.receipts.add(receipt)
         tx.audit.append(file_chain(file.file_id), "delivered", {"attempt": attempt.attempt, "verified_by": how})
         if ports.acquirer.after_rename is not None:

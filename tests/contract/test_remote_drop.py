@@ -130,15 +130,18 @@ def test_remove_tells_whether_it_was_there(drop: RemoteDrop, account: SftpAccoun
     assert not (account.root / "inbox/a").exists()
 
 
-def test_a_listing_holds_plain_files_in_order(drop: RemoteDrop, account: SftpAccount) -> None:
-    """Directories and links are left out, the rest comes ordered by name, also when it takes several answers."""
+def test_a_listing_holds_files_in_order(drop: RemoteDrop, account: SftpAccount) -> None:
+    """Directories are left out, links told as such; all comes ordered by name, also when it takes several answers."""
     outbox = account.root / "outbox"
     names = [f"file {number:04}" for number in range(300)]
     for name in random.Random(1).sample(names, len(names)):
         (outbox / name).write_bytes(b"x" * int(name[-4:]))
     (outbox / "folder").mkdir()
     (outbox / "link").symlink_to(outbox / names[0])
-    listed = drop.listing("outbox")
+    os.mkfifo(outbox / "pipe")
+    *listed, link, pipe = drop.listing("outbox")
+    assert [(each.name, each.plain) for each in (link, pipe)] == [("link", False), ("pipe", False)]
+    assert all(each.plain for each in listed)
     assert [(each.name, each.size) for each in listed] == [(name, int(name[-4:])) for name in names]
 
 

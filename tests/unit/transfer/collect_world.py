@@ -33,6 +33,8 @@ class Outbox:
     claims: dict[str, int] = field(default_factory=dict)
     """Sizes that a listing tells instead of the true ones."""
     read_once: bool = False
+    links: set[str] = field(default_factory=set)
+    """Names that are no plain files."""
 
     @contextmanager
     def connect(self) -> Iterator[Any]:
@@ -52,7 +54,8 @@ class OutboxSession:
         assert directory == "outbox"
         claims = self.outbox.claims
         return [
-            RemoteFile(name, claims.get(name, len(data)), at) for name, (data, at) in sorted(self.outbox.files.items())
+            RemoteFile(name, claims.get(name, len(data)), at, plain=name not in self.outbox.links)
+            for name, (data, at) in sorted(self.outbox.files.items())
         ]
 
     def stat(self, path: str) -> RemoteFile | None:

@@ -14,7 +14,7 @@ from tests.unit.transfer.collect_world import CollectWorld
 from tests.unit.transfer.test_sftp_wire import GREETING, Script, packet, status
 from transfer import collect_listing, collect_sighting
 from transfer.collect_ports import CollectPorts
-from transfer.sftp_listing import NAME_BYTES_MAX, SIZE_MAX, plain_files
+from transfer.sftp_listing import NAME_BYTES_MAX, SIZE_MAX, files_of
 from transfer.sftp_wire import Code, Kind, Wire, text
 
 GOOD = ("a.ack", "c.ack", "d.ack")
@@ -175,7 +175,7 @@ def listed(*entries: tuple[bytes, bytes]) -> list[tuple[str, int]]:
         status(3, Code.EOF),
         status(4, Code.OK),
     ]
-    return [(each.name, each.size) for each in plain_files(Wire(Script(GREETING, *answers), lambda: None), b"outbox")]
+    return [(each.name, each.size) for each in files_of(Wire(Script(GREETING, *answers), lambda: None), b"outbox")]
 
 
 def sized(size: int) -> bytes:

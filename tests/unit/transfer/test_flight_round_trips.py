@@ -62,7 +62,7 @@ def test_the_next_name_is_asked_for_while_a_file_is_renamed(tmp_path: Path, monk
     begun, placed = Sky.begin, Sky.place
     monkeypatch.setattr(Sky, "begin", begin)
     monkeypatch.setattr(Sky, "place", renamed)
-    world.fly(5)
+    world.fly(1)
     assert world.states() == ["delivered"] * 5
     for at in range(1, 5):
         assert seen.index(("free", at)) < seen.index(("answered", at - 1)), "nobody asked ahead"

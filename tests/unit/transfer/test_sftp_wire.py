@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import stat
 import struct
 from collections import deque
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from payments.errors import DeliveryFailed
 from transfer.sftp_copy import REQUESTS_MAX, fetch, send
-from transfer.sftp_listing import plain_files
+from transfer.sftp_listing import files_of
 from transfer.sftp_wire import Attributes, Code, Fields, Kind, ProtocolViolated, Refused, Wire, attributes, text
 
 GREETING = struct.pack(">IBI", 5, Kind.VERSION, 3)
@@ -216,11 +217,25 @@ def names(number: int, *entries: tuple[bytes, bytes, bytes]) -> bytes:
 
 
 def test_without_a_mode_the_printed_line_decides() -> None:
-    """A server that tells no mode still has its directories and links left out, and no file is overlooked."""
+    """A server that tells no mode still has its directories left out and its links told apart, and no file is overlooked."""
     sized = struct.pack(">IQ", 0x1, 5)
     listed = names(2, (b"f", b"-rw", sized), (b"d", b"drwx", sized), (b"l", b"lrwx", sized), (b"?", b"", sized))
     session = wire(packet(Kind.HANDLE, 1, text(b"h")), listed, status(3, Code.EOF), status(4, Code.OK))
-    assert [each.name for each in plain_files(session, b"outbox")] == ["?", "f"]
+    assert [(each.name, each.plain) for each in files_of(session, b"outbox")] == [
+        ("?", True),
+        ("f", True),
+        ("l", False),
+    ]
+
+
+@pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFIFO, stat.S_IFSOCK, stat.S_IFCHR, stat.S_IFBLK, 0o150000])
+def test_what_is_no_plain_file_is_listed_as_such(kind: int) -> None:
+    """Links, pipes, sockets, devices and kinds that nobody knows are told, so that none is passed over in silence."""
+    listed = names(
+        2, (b"x", b"", struct.pack(">II", 0x4, kind | 0o644)), (b"d", b"", struct.pack(">II", 0x4, 0o040755))
+    )
+    session = wire(packet(Kind.HANDLE, 1, text(b"h")), listed, status(3, Code.EOF), status(4, Code.OK))
+    assert [(each.name, each.plain) for each in files_of(session, b"outbox")] == [("x", False)]
 
 
 def test_names_can_always_be_stored() -> None:
@@ -228,7 +243,7 @@ def test_names_can_always_be_stored() -> None:
     sized = struct.pack(">IQ", 0x1, 5)
     listed = names(2, (b"a\0b", b"-", sized), (b"caf\xe9", b"-", sized), (b"\xed\xa0\x80", b"-", sized))
     session = wire(packet(Kind.HANDLE, 1, text(b"h")), listed, status(3, Code.EOF), status(4, Code.OK))
-    found = [each.name for each in plain_files(session, b"outbox")]
+    found = [each.name for each in files_of(session, b"outbox")]
     assert found == [r"\xed\xa0\x80", r"a\x00b", r"caf\xe9"]
     assert [name.encode().decode() for name in found] == found
 
@@ -240,11 +255,11 @@ def test_a_listing_has_a_limit_of_time_as_a_whole() -> None:
     session = wire(packet(Kind.HANDLE, 1, text(b"h")), *slices, status(23, Code.OK))
     ticks = iter(range(0, 100_000, 29))
     with pytest.raises(DeliveryFailed, match=r"not listed in 600 s, with 21 entries"):
-        plain_files(session, b"outbox", lambda: float(next(ticks)))
+        files_of(session, b"outbox", lambda: float(next(ticks)))
 
 
 def test_a_slice_without_names_would_go_on_for_ever() -> None:
     """An empty slice that is not the end breaks the protocol."""
     session = wire(packet(Kind.HANDLE, 1, text(b"h")), names(2), status(3, Code.OK))
     with pytest.raises(ProtocolViolated, match="empty"):
-        plain_files(session, b"outbox")
+        files_of(session, b"outbox")
