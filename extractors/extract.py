@@ -39,8 +39,9 @@ from payments.config import SourceSection
 from payments.errors import Busy, Unreachable
 from payments.hashing import sha256_of
 from payments.keys import ChunkKey, complete_key, manifest_key
-from payments.ports import Clock, Lease, Leases, Ledger, ObjectStore, Position, Source
+from payments.ports import Clock, Lease, Leases, Ledger, ObjectStore
 from payments.records import Chunk, Run
+from payments.remote_ports import Position, Source
 from payments.run_closing import complete_document
 
 LEASE_TTL = timedelta(seconds=60)

@@ -13,7 +13,7 @@ from typing import Any
 
 from payments.config import SourceSection
 from payments.errors import WrongConfiguration
-from payments.ports import Position
+from payments.remote_ports import Position
 from payments.tables import RAW_EXTRA
 
 NAMES_SHOWN_MAX = 60
@@ -102,7 +102,7 @@ class Keyset:
         return self._position(found[0]) if found else None
 
     def chunk_end(self, ask: Ask, after: Position | None, upto: Position, rows: int) -> tuple[Position, int] | None:
-        """See payments.ports.Source. More than `rows` rows only where several share the last position."""
+        """See payments.remote_ports.Source. More than `rows` rows only where several share the last position."""
         condition, values = self.between(after, upto)
         cut = ask(
             f"SELECT {', '.join(self.shows)} FROM {self.table} WHERE {condition}"

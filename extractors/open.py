@@ -8,7 +8,7 @@ from pathlib import Path
 
 from payments.config import SourceSection
 from payments.errors import WrongConfiguration
-from payments.ports import Source
+from payments.remote_ports import Source
 
 
 @contextmanager

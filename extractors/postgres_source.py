@@ -21,7 +21,7 @@ from extractors.postgres_safety import UTC_TEXT, check_rights, outlived, safe_un
 from extractors.postgres_session import Session, open_session
 from payments.config import SourceSection
 from payments.errors import WrongConfiguration
-from payments.ports import Position
+from payments.remote_ports import Position
 from payments.tables import UTC
 
 ROWS_PER_BATCH = 10_000
@@ -88,7 +88,7 @@ class PostgresSource:
         )
 
     def upper_bound(self, now: datetime) -> Position | None:
-        """See payments.ports.Source. Logs how far an open transaction holds the bound back."""
+        """See payments.remote_ports.Source. Logs how far an open transaction holds the bound back."""
         watermark = quoted(self._watermark.name)
         if self._source.watermark_type == "integer":
             last = self._keyset.last(self._session.ask, f"{watermark} IS NOT NULL", ())
@@ -100,7 +100,7 @@ class PostgresSource:
         return self._keyset.last(self._session.ask, condition, [self._in_watermarks_form(bound)])
 
     def strays(self, now: datetime) -> int:
-        """See payments.ports.Source. An index on the watermark finds them at once."""
+        """See payments.remote_ports.Source. An index on the watermark finds them at once."""
         watermark, values = quoted(self._watermark.name), list[Any]()
         condition = f"{watermark} IS NULL"
         if self._source.watermark_type != "integer":
@@ -110,7 +110,7 @@ class PostgresSource:
         return int(self._session.ask(f"SELECT count(*) AS strays FROM ({counted}) AS counted", values)[0][0])
 
     def chunk_end(self, after: Position | None, upto: Position, rows: int) -> tuple[Position, int] | None:
-        """See payments.ports.Source."""
+        """See payments.remote_ports.Source."""
         with self._session.snapshot():
             return self._keyset.chunk_end(self._session.ask, after, upto, rows)
 

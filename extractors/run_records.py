@@ -14,8 +14,9 @@ from payments.books import total_of
 from payments.contacts import failed, of_strays, reached
 from payments.errors import Busy
 from payments.keys import run_chain
-from payments.ports import Ledger, Position, Transaction
+from payments.ports import Ledger, Transaction
 from payments.records import Chunk, Run, Watermark
+from payments.remote_ports import Position
 from payments.run_closing import settle_run
 
 TRIES_MAX = 20

@@ -29,7 +29,7 @@ from extractors.keyset import Keyset, check_columns, key_columns, quoted, shown
 from extractors.sqlite_strays import stray_rows
 from payments.config import SourceSection
 from payments.errors import TieoutError, Unreachable, WrongConfiguration
-from payments.ports import Position
+from payments.remote_ports import Position
 
 ROWS_PER_BATCH = 10_000
 STEPS_PER_LOOK = 100_000  # instructions of SQLite between two looks at the time limit
@@ -119,7 +119,7 @@ class SqliteSource:
         )
 
     def upper_bound(self, now: datetime) -> Position | None:
-        """See payments.ports.Source. Raises WrongConfiguration where the table has rows, and none of them can ever be read."""
+        """See payments.remote_ports.Source. Raises WrongConfiguration where the table has rows, and none of them can ever be read."""
         last = self._last(now)
         if last is None:
             self._refuse_strays_only(now)
@@ -128,7 +128,7 @@ class SqliteSource:
         return last
 
     def strays(self, now: datetime) -> int:
-        """See payments.ports.Source. Times as text are all looked at: some 0.4 microseconds a row with an index on the watermark."""
+        """See payments.remote_ports.Source. Times as text are all looked at: some 0.4 microseconds a row with an index on the watermark."""
         condition, values = stray_rows(self._source, self._newest(now), now)
         counted = f"SELECT 1 FROM {self._keyset.table} WHERE {condition} LIMIT {STRAYS_COUNTED_MAX}"
         return int(self._ask(f"SELECT count(*) FROM ({counted})", values)[0][0])
@@ -145,7 +145,7 @@ class SqliteSource:
         return self._keyset.last(self._ask, f"{column} < ''", ())
 
     def chunk_end(self, after: Position | None, upto: Position, rows: int) -> tuple[Position, int] | None:
-        """See payments.ports.Source."""
+        """See payments.remote_ports.Source."""
         return self._keyset.chunk_end(self._ask, after, upto, rows)
 
     def read(self, after: Position | None, upto: Position) -> Iterable[pa.RecordBatch]:

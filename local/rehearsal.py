@@ -15,8 +15,8 @@ from local.rehearsal_scenarios import COLLECTED, FILE_BYTES, LEFT_ALONE, WAITING
 from payments.books import Total
 from payments.config import AcquirerSection, Sftp
 from payments.keys import file_id, outbound_key
-from payments.ports import RemoteDrop
 from payments.records import OutboundFile
+from payments.remote_ports import RemoteDrop
 from payments.states import FileState
 from runtime.ledger.engine import open_engine
 from runtime.ledger.ledger import SqlLedger

@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 from payments.concerns import Concern
 from payments.config import AcquirerSection, Configuration, SourceSection
 from payments.contacts import Contact, of_outbox, of_source, of_strays
-from payments.ports import Position, Transaction
+from payments.ports import Transaction
+from payments.remote_ports import Position
 from payments.schedules import outbox_due, source_due
 
 READ_WITHIN = timedelta(minutes=15)

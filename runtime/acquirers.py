@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from payments.config import AcquirerSection
 from payments.config_drops import BucketDrop, DirectoryDrop
-from payments.ports import Clock, Ledger, RemoteDrop
+from payments.ports import Clock, Ledger
+from payments.remote_ports import RemoteDrop
 from runtime.secrets import ReferencedSecrets
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from typing import Any
 
 from payments.config_drops import BucketDrop
 from payments.errors import DeliveryFailed, NotAllowed, TargetExists, Unreachable
-from payments.ports import RemoteDrop, RemoteFile
+from payments.remote_ports import RemoteDrop, RemoteFile
 from runtime import aws
 from runtime.drop_s3_errors import GONE, TAKEN, acting, code_of, shown
 from runtime.drop_s3_place import copy_within, put_new

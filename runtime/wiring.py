@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from payments.config import AcquirerSection, Configuration, SourceSection
 from payments.errors import SetAside, WrongConfiguration
 from payments.leasing import MayBegin, always
-from payments.ports import Clock, ObjectStore, Source
+from payments.ports import Clock, ObjectStore
+from payments.remote_ports import Source
 from payments.schedules import tried
 from runtime.acquirers import Acquirers, Connector
 from runtime.database_token import database_token_for

@@ -12,8 +12,9 @@ from collections.abc import Iterable, Mapping
 from payments.errors import TargetExists, TieoutError, Unreachable
 from payments.keys import day_chain
 from payments.markers import SAID, named_by
-from payments.ports import RemoteDrop, RemoteFile, Transaction
+from payments.ports import Transaction
 from payments.records import Sighting
+from payments.remote_ports import RemoteDrop, RemoteFile
 from transfer.business_day import business_date
 from transfer.collect_ports import CollectPorts
 from transfer.collect_sighting import PUT_AWAY

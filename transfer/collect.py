@@ -11,8 +11,9 @@ import logging
 from payments.contacts import REASON_LENGTH_MAX, noted, of_outbox
 from payments.errors import Busy, HostKeyRefused, TieoutError, TryAgain, Unreachable, WrongConfiguration
 from payments.leasing import TTL, kept
-from payments.ports import Lease, RemoteDrop
+from payments.ports import Lease
 from payments.records import Sighting
+from payments.remote_ports import RemoteDrop
 from payments.schedules import poll_at_once
 from transfer.after_reading import put_away
 from transfer.collect_alarms import fetch_broke

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from payments.keys import day_chain, mismatch_id
-from payments.ports import RemoteFile, Transaction
+from payments.ports import Transaction
 from payments.records import Mismatch
+from payments.remote_ports import RemoteFile
 from payments.states import OPEN_MISMATCH_STATES, MismatchKind, MismatchState
 from transfer.business_day import business_date
 from transfer.collect_ports import CollectPorts

@@ -8,8 +8,8 @@ from pathlib import Path
 from payments.errors import DeliveryFailed
 from payments.hashing import sha256_of
 from payments.keys import day_chain, result_key
-from payments.ports import RemoteDrop, RemoteFile
 from payments.records import ResultFile, Sighting
+from payments.remote_ports import RemoteDrop, RemoteFile
 from transfer.business_day import business_date
 from transfer.collect_alarms import fetch_came_right
 from transfer.collect_ports import CollectPorts

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TypeVar
 
-from payments.ports import RemoteFile, Transaction
+from payments.ports import Transaction
+from payments.remote_ports import RemoteFile
 from transfer.collect_alarms import name_explained
 from transfer.collect_ports import CollectPorts
 from transfer.collect_sighting import explained, news, sight

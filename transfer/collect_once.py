@@ -12,8 +12,8 @@ import os
 from pathlib import Path
 
 from payments.errors import TieoutError
-from payments.ports import RemoteDrop, RemoteFile
 from payments.records import Sighting
+from payments.remote_ports import RemoteDrop, RemoteFile
 from transfer.collect_alarms import fetch_broke
 from transfer.collect_fetch import keep
 from transfer.collect_ports import CollectPorts

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from payments.config import AcquirerSection
 from payments.leasing import MayBegin, always
-from payments.ports import Clock, Ledger, ObjectStore, RemoteDrop
+from payments.ports import Clock, Ledger, ObjectStore
+from payments.remote_ports import RemoteDrop
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from payments.config import AcquirerSection
 from payments.keys import safe_name
 from payments.markers import SAID, marker_of, named_by
-from payments.ports import RemoteFile, Transaction
+from payments.ports import Transaction
 from payments.records import Mismatch, Sighting
+from payments.remote_ports import RemoteFile
 from transfer.collect_alarms import name_refused, refused_names
 from transfer.collect_ports import CollectPorts
 

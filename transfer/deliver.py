@@ -18,8 +18,9 @@ from payments.errors import AskPerson, Busy, HostKeyRefused, TieoutError, TryAga
 from payments.keys import day_chain, file_chain
 from payments.leasing import TTL, MayBegin, always, drain
 from payments.masking import masked
-from payments.ports import Clock, Lease, Ledger, ObjectStore, RemoteDrop, Transaction
+from payments.ports import Clock, Lease, Ledger, ObjectStore, Transaction
 from payments.records import OutboundFile
+from payments.remote_ports import RemoteDrop
 from payments.states import FileState
 from payments.waiting import due_at
 from transfer.companions import may_be_placed, owed, why

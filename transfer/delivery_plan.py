@@ -19,8 +19,8 @@ import msgspec
 
 from payments.config import AcquirerSection, Sftp
 from payments.errors import WrongConfiguration
-from payments.ports import RemoteDrop
 from payments.records import AcquirerProfile
+from payments.remote_ports import RemoteDrop
 from transfer import profile as profiles
 from transfer.profile import EQUAL, NOT_TRIED, RIGHT_SHA256, WORKS, CapabilityProfile
 from transfer.sftp_copy import REQUESTS_MAX, WRITE_BYTES

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from payments.config import AcquirerSection
 from payments.errors import TieoutError
-from payments.ports import RemoteDrop
+from payments.remote_ports import RemoteDrop
 from transfer.delivery_plan import DeliveryPlan
 
 

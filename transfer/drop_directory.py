@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 
 from payments.config_drops import DirectoryDrop
 from payments.errors import DeliveryFailed, NotAllowed, TargetExists
-from payments.ports import RemoteDrop, RemoteFile
+from payments.remote_ports import RemoteDrop, RemoteFile
 from transfer.drop_directory_errors import acting, shown
 from transfer.rename_once import rename_once
 

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from payments.leasing import MayBegin, always
-from payments.ports import Ledger, RemoteDrop, Transaction
+from payments.ports import Ledger, Transaction
+from payments.remote_ports import RemoteDrop
 from transfer.many_acts import Act, Ended, ManyActs, OneByOne, many_acts
 
 

@@ -13,7 +13,8 @@ from datetime import datetime, timedelta
 from payments.config import AcquirerSection
 from payments.errors import LoginRefused
 from payments.firings import last_fired, mark_fired
-from payments.ports import Clock, Ledger, RemoteDrop, Transaction
+from payments.ports import Clock, Ledger, Transaction
+from payments.remote_ports import RemoteDrop
 from payments.waiting import due_at
 
 Connect = Callable[[], AbstractContextManager[RemoteDrop]]

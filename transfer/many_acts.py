@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, cast
 
 from payments.errors import TieoutError
-from payments.ports import RemoteDrop, RemoteFile
+from payments.remote_ports import RemoteDrop, RemoteFile
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from payments.config import Sftp
 from payments.errors import DeliveryFailed, TieoutError
-from payments.ports import RemoteDrop, RemoteFile
+from payments.remote_ports import RemoteDrop, RemoteFile
 from transfer.many_acts import Act, Ended
 from transfer.sftp_connect import NO_MORE, Link, opened
 from transfer.sftp_copy import REQUESTS_MAX, Blocks, fetching, sending

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from payments.errors import DeliveryFailed
-from payments.ports import RemoteFile
+from payments.remote_ports import RemoteFile
 from transfer.sftp_errors import shown
 from transfer.sftp_wire import Attributes, Code, Fields, Kind, ProtocolViolated, Refused, Wire, attributes, text
 

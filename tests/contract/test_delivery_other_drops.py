@@ -14,7 +14,7 @@ from payments.config_drops import BucketDrop, DirectoryDrop
 from payments.config_files import AfterRename
 from payments.config_results import Results
 from payments.errors import Unreachable
-from payments.ports import RemoteDrop
+from payments.remote_ports import RemoteDrop
 from runtime import aws, drop_s3
 from tests.servers.moto import moto
 from tests.unit.transfer.deliver_world import DeliverWorld

@@ -14,7 +14,7 @@ import pytest
 
 from payments.config import Sftp
 from payments.errors import DeliveryFailed, NotAllowed, TargetExists, WrongConfiguration
-from payments.ports import RemoteDrop, RemoteFile
+from payments.remote_ports import RemoteDrop, RemoteFile
 from tests.servers import openssh
 from tests.servers.asyncssh_server import asyncssh_server
 from tests.servers.openssh import openssh_server

@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 
 from payments.config_drops import BucketDrop, DirectoryDrop
 from payments.errors import DeliveryFailed, NotAllowed, TargetExists, Unreachable
-from payments.ports import RemoteDrop, RemoteFile
+from payments.remote_ports import RemoteDrop, RemoteFile
 from runtime import aws, drop_s3
 from runtime.drop_s3_errors import acting
 from tests.servers.moto import CREDENTIALS, moto

@@ -16,8 +16,8 @@ from payments.config import Sftp
 from payments.config_results import Results
 from payments.errors import TieoutError
 from payments.keys import file_chain
-from payments.ports import RemoteDrop
 from payments.records import Attempt, OutboundFile, Receipt, ResultFile
+from payments.remote_ports import RemoteDrop
 from reconciliation.read import ReadPorts, read
 from reconciliation.reconcile import ReconcilePorts, reconcile
 from reconciliation.statement import statement

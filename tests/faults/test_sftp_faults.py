@@ -12,7 +12,7 @@ import asyncssh
 import pytest
 
 from payments.errors import DeliveryFailed, TargetExists, TieoutError, Unreachable
-from payments.ports import RemoteDrop
+from payments.remote_ports import RemoteDrop
 from tests.servers.asyncssh_server import asyncssh_server
 from tests.servers.sftp_account import settings
 from transfer.sftp import connect

@@ -15,8 +15,9 @@ from extractors.extract import ExtractPorts, extract
 from extractors.raw_chunk import plan_of, read_raw
 from payments.config import SourceSection
 from payments.keys import ChunkKey
-from payments.ports import ObjectStore, Source, StoredObject, Transaction
+from payments.ports import ObjectStore, StoredObject, Transaction
 from payments.records import Chunk, Run, Watermark
+from payments.remote_ports import Source
 from payments.run_closing import settle_run
 from runtime.ledger.engine import open_engine
 from runtime.ledger.ledger import SqlLedger

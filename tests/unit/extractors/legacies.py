@@ -14,7 +14,7 @@ import psycopg
 
 from extractors.open import open_source
 from payments.config import SourceSection
-from payments.ports import Source
+from payments.remote_ports import Source
 
 START = datetime(2026, 3, 2, 6, 0, tzinfo=UTC)
 COLUMNS = {"amount": "AMT", "currency": "CCY", "direction": "DRCR", "creditor_name": "NAME"}

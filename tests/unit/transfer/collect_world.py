@@ -12,8 +12,8 @@ from typing import Any
 from payments.config_results import Results
 from payments.errors import DeliveryFailed
 from payments.keys import day_chain
-from payments.ports import RemoteFile
 from payments.records import ResultFile, Sighting
+from payments.remote_ports import RemoteFile
 from runtime.ledger.audit import audit_records
 from runtime.ledger.engine import open_engine
 from runtime.ledger.ledger import SqlLedger

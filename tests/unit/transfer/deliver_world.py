@@ -15,8 +15,8 @@ from payments.books import Total
 from payments.config import Sftp
 from payments.errors import DeliveryFailed, TargetExists
 from payments.keys import file_id, outbound_key
-from payments.ports import RemoteDrop, RemoteFile
 from payments.records import Attempt, OutboundFile, Receipt
+from payments.remote_ports import RemoteDrop, RemoteFile
 from payments.states import FileState
 from runtime.ledger.engine import open_engine
 from runtime.ledger.ledger import SqlLedger

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from payments.errors import TargetExists, TieoutError, Unreachable
-from payments.ports import RemoteDrop, RemoteFile
+from payments.remote_ports import RemoteDrop, RemoteFile
 from tests.unit.transfer.deliver_world import DeliverWorld, Server, Session
 from tests.unit.transfer.mortal import Fate, Killed, MortalLedger
 from transfer.deliver import deliver

@@ -12,8 +12,8 @@ import pytest
 
 from payments.errors import DeliveryFailed, Unreachable
 from payments.keys import outbound_key
-from payments.ports import RemoteFile
 from payments.records import OutboundFile
+from payments.remote_ports import RemoteFile
 from tests.unit.transfer.deliver_world import DeliverWorld, Fault, Session, settle, sftp
 from tests.unit.transfer.flight_world import FlightWorld
 

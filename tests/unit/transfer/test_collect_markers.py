@@ -11,7 +11,7 @@ import pytest
 
 from payments.config_results import Results
 from payments.errors import DeliveryFailed, TargetExists, Unreachable
-from payments.ports import RemoteFile
+from payments.remote_ports import RemoteFile
 from tests.unit.transfer.assemble_world import acquirer
 from tests.unit.transfer.collect_world import CollectWorld, OutboxSession
 from tests.unit.transfer.deliver_world import DeliverWorld

@@ -13,7 +13,7 @@ import pytest
 from payments.acting import Actor
 from payments.config import Retry
 from payments.errors import Busy, DeliveryFailed, NotAllowed, Unreachable
-from payments.ports import RemoteDrop
+from payments.remote_ports import RemoteDrop
 from payments.states import SPOKEN_HOLD, FileState
 from tests.unit.transfer.companion_world import CompanionWorld
 from tests.unit.transfer.deliver_world import DeliverWorld, Fault, Server, settle, sftp
