@@ -59,6 +59,10 @@ Layout = FixedWidth | DelimitedColumns
 """A declared layout: the writer, the check before sealing and the proof read the same one."""
 
 
+PACKED = {"none": "", "gzip": ".gz", "zstd": ".zst"}
+ENCRYPTED = ".pgp"
+
+
 class Split(Section, frozen=True, kw_only=True):
     """When a file is full, besides its rows. 0 and empty: no limit. Amounts in minor units by `EUR` or `EUR/CRDT`."""
 
@@ -89,8 +93,17 @@ class Encode(Section, frozen=True, kw_only=True):
     @property
     def suffix(self) -> str:
         """What it adds to the name of a file."""
-        packed = {"none": "", "gzip": ".gz", "zstd": ".zst"}[self.compression]
-        return packed if self.pgp is None else f"{packed}.pgp"
+        packed = PACKED[self.compression]
+        return packed if self.pgp is None else f"{packed}{ENCRYPTED}"
+
+
+def unwrapped_names(name: str) -> tuple[str, str, str]:
+    """What a file may be called on the other side: as it was sent, decrypted, and then unpacked."""
+    decrypted = name.removesuffix(ENCRYPTED)
+    unpacked = decrypted
+    for ending in PACKED.values():
+        unpacked = unpacked.removesuffix(ending)
+    return name, decrypted, unpacked
 
 
 class AfterRename(Section, frozen=True, kw_only=True):

@@ -34,6 +34,11 @@ def settle_run(tx: Transaction, run: Run) -> Run:
     return settled
 
 
+def held_up(tx: Transaction) -> list[Run]:
+    """Runs that curate cannot go on with: the note says why, and the state stays what it was. Nothing of them is assembled."""
+    return [run for run in tx.runs.find(state=("open", "closed")) if run.note]
+
+
 def complete_document(run: Run) -> bytes:
     """The bytes of complete.json of a curated run: a pure function of the run's record, without any time but its opening."""
     return canonical_json(

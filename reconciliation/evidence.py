@@ -6,6 +6,7 @@ from datetime import datetime
 
 from formats.reported import Reading
 from payments.config import AcquirerSection
+from payments.config_files import unwrapped_names
 from payments.keys import mismatch_id
 from payments.ports import Transaction
 from payments.records import OutboundFile, ResultFile
@@ -43,7 +44,7 @@ def dispute(
 
 def _contradiction(acquirer: AcquirerSection, file: OutboundFile, reading: Reading) -> tuple[MismatchKind, str] | None:
     """What is stated about the file otherwise than it was sent. Only what is stated is compared."""
-    if reading.original_file is not None and reading.original_file not in _names(file):
+    if reading.original_file is not None and reading.original_file not in unwrapped_names(file.name):
         return MismatchKind.FILE_UNREADABLE, "it names our file by another name"
     number = reading.original_sequence
     if acquirer.sequence == "strict" and number is not None and number != file.sequence:
@@ -61,12 +62,6 @@ def _contradiction(acquirer: AcquirerSection, file: OutboundFile, reading: Readi
             f"it names the SHA-256 {reading.original_sha256[:16]}; our file has another",
         )
     return None
-
-
-def _names(file: OutboundFile) -> tuple[str, str, str]:
-    """What the acquirer may call it: as it was sent, decrypted, and unpacked."""
-    decrypted = file.name.removesuffix(".pgp")
-    return file.name, decrypted, decrypted.removesuffix(".gz").removesuffix(".zst")
 
 
 def _file_of(tx: Transaction, result: ResultFile, reading: Reading) -> OutboundFile | None:

@@ -15,6 +15,8 @@ from payments.delivery_stops import said, stop_in_force
 from payments.expected_results import Owed, owed
 from payments.key_ends import key_ends
 from payments.ports import Transaction
+from payments.records import Run
+from payments.run_closing import held_up
 from transfer.companions import late_companions
 from transfer.forecast import alarms
 from transfer.host_keys import ending
@@ -35,6 +37,7 @@ class Attention:
     keys: list[Concern] = field(default_factory=list)  # that end soon, or have ended where another does their work
     stopped: list[Concern] = field(default_factory=list)  # that nothing may leave, and who said so
     gone: list[Concern] = field(default_factory=list)  # objects that were needed
+    runs: list[Concern] = field(default_factory=list)  # that curate cannot go on with
     given_up: dict[str, int] | None = None  # stage -> messages in its dead-letter queue; None: not asked, or no answer
     given_up_unknown: str = ""  # why there was no answer
 
@@ -46,7 +49,7 @@ class Attention:
 
     @property
     def is_quiet(self) -> bool:
-        urgent = self.stopped or self.in_doubt or self.failing or self.gone or self.given_up
+        urgent = self.stopped or self.in_doubt or self.failing or self.gone or self.runs or self.given_up
         return not (urgent or self.overdue or self.at_risk or self.waiting)
 
     def to_json(self) -> dict[str, Any]:
@@ -60,8 +63,14 @@ class Attention:
             "outboxes": [each.to_json() for each in self.outboxes],
             "keys": [each.text for each in self.keys],
             "gone": [each.text for each in self.gone],
+            "runs_stopped": [each.text for each in self.runs],
             "given_up": self.given_up,
         }
+
+
+def _stopped(run: Run) -> Concern:
+    name = f"{run.source}/{run.ordinal:06d}"
+    return Concern(f"run {name} is stopped: {run.note}", ("prove", name))
 
 
 def attention(tx: Transaction, configuration: Configuration, now: datetime) -> Attention:
@@ -89,4 +98,5 @@ def attention(tx: Transaction, configuration: Configuration, now: datetime) -> A
         keys=[text for text, ended in zip(told, over, strict=True) if not ended],
         stopped=[Concern(said(stop), ("deliveries", "resume"))] if stop is not None else [],
         gone=[Concern(f"object {each.key} {said_of_end(each)}", ("deletions",)) for each in unsettled(tx)],
+        runs=[_stopped(each) for each in held_up(tx)],
     )

@@ -80,9 +80,7 @@ def _waiting(tx: Transaction, configuration: Configuration, found: Attention, no
     yield Measure("LatenessSeconds", "Seconds", late)
     runs = tx.runs.find(state=("open", "closed", "curated"))
     yield Measure("OldestRunAgeSeconds", "Seconds", _oldest([run.opened_at for run in runs], now))
-    # What curate could not go on with is noted on the run, which stays what it was.
-    noted = sum(run.note != "" for run in runs if run.state != "curated")
-    yield Measure("RunsStopped", "Count", tx.runs.count(state="stopped") + noted)
+    yield Measure("RunsStopped", "Count", tx.runs.count(state="stopped") + len(found.runs))
     files = tx.files.find(state=NOT_LEFT)
     for acquirer in configuration.acquirer:
         mine = [file for file in files if file.acquirer == acquirer.name]

@@ -141,7 +141,9 @@ class World:
         found = self.configuration.source_named(name)
         if found is None:
             known = ", ".join(each.name for each in self.configuration.source) or "none"
-            raise WrongConfiguration(f"there is no source {name!a}; configured: {known}")
+            raise WrongConfiguration(
+                f"there is no source {name!a}; configured: {known}", next_step="Name one of those, or configure it."
+            )
         return found
 
     def acquirer(self, name: str) -> AcquirerSection:

@@ -9,7 +9,6 @@ from tieout.arguments import day
 
 if TYPE_CHECKING:
     from payments.ports import Transaction
-    from runtime.wiring import World
 
 HELP = "list the mismatches"
 
@@ -38,15 +37,6 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _check_acquirer(world: World, name: str) -> None:
-    """A name that nobody has would find nothing, and look like good news. Raises NotAllowed."""
-    from payments.errors import NotAllowed
-
-    if world.configuration.acquirer_named(name) is None:
-        known = ", ".join(each.name for each in world.configuration.acquirer) or "none"
-        raise NotAllowed(f"there is no acquirer {name!a}", next_step=f"Configured: {known}.")
-
-
 def _check_after(tx: Transaction, identity: str) -> None:
     """Behind an id that nobody has there is nothing, or anything. One that no filter lets through is as good as any."""
     from payments.errors import NotAllowed
@@ -59,6 +49,7 @@ def run(args: argparse.Namespace) -> int:
     from payments.states import OPEN_MISMATCH_STATES
     from runtime.wiring import World
     from tieout.mismatch import as_json
+    from tieout.named import named_acquirer
     from tieout.show import money, print_json, table
     from transfer.acts import find_file
 
@@ -68,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     world = World.open(args.config)
     with world.ledger.look() as tx:
         if args.acquirer is not None and not tx.mismatches.count(acquirer=args.acquirer):
-            _check_acquirer(world, args.acquirer)
+            named_acquirer(world.configuration, args.acquirer)
         if args.file is not None and not tx.mismatches.count(file_id=args.file):
             given["file_id"] = find_file(tx, args.file).file_id
         if args.after is not None:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 HELP = "runs, files, mismatches, lateness, books: one screen"
 RECENT = 8
+LOOKED_AT = 1_000
+"""Runs among which the newest with refused rows is looked for."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,6 +56,7 @@ def report(world: World, result: Statement, found: Attention) -> str:
         told(world, "IN DOUBT", found.in_doubt),
         told(world, "FAILING", found.failing),
         told(world, "GONE", found.gone),
+        told(world, "STOPPED", found.runs),
         _books(result),
         source_table(found.sources, now),
         _runs(world),
@@ -100,7 +103,7 @@ def _runs(world: World) -> str:
     ]
     if not rows:
         return "no run yet: tieout extract SOURCE"
-    stopped = [f"{r.source}/{r.ordinal:06d}" for r in runs if r.note]
+    stopped = [f"{r.source}/{r.ordinal:06d}" for r in runs if r.state == "stopped"]
     shown = table(("RUN", "DATE", "STATE", "CHUNKS", "ROWS", "NOTE"), rows)
     return "\n".join([shown, *(f"next: {command(world, 'prove', name)}" for name in stopped)])
 
@@ -171,7 +174,7 @@ def _quarantine(world: World, result: Statement) -> str:
     if not count:
         return ""
     with world.ledger.look() as tx:
-        runs = tx.runs.find(order="-opened_at")
+        runs = tx.runs.find(order="-opened_at", limit=LOOKED_AT)
     newest = next((f"{each.source}/{each.ordinal:06d}" for each in runs if each.quarantined.count), "")
     said = f"Quarantined and not sent: {count:,} rows."
     return f"{said}\nnext: {command(world, 'trace', newest)}" if newest else said

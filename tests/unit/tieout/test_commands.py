@@ -9,7 +9,6 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -24,31 +23,10 @@ from runtime.wiring import World
 from tests.contract.ledger_world import NOON, sample
 from tests.servers.process import free_port, until
 from tests.unit.local.small_world import acquirer, source
-from tests.unit.local.small_world import world as small_world
 from tieout.__main__ import COMMANDS, main
 
 TEN = Total(10, {"EUR/CRDT": 1_234_567, "JPY/DBIT": 5})
 HEAVY = {"numpy", "pyarrow", "duckdb", "paramiko", "boto3", "obstore", "alembic", "lxml", "starlette", "asyncssh"}
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    world = small_world(tmp_path, source(), acquirer())
-    yield world
-    if "ledger" in vars(world):
-        world.ledger.engine.dispose()
-
-
-@pytest.fixture
-def tieout(world: World, capsys: pytest.CaptureFixture[str]) -> Any:
-    """Runs a command against the world: (exit status, standard output, standard error)."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        status = main([*arguments, "--config", world.settings.path])
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return run
 
 
 def mismatch(number: int, **given: Any) -> Mismatch:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,31 +17,8 @@ from payments.records import Run
 from runtime.dead_letters import DEAD
 from runtime.wiring import World
 from tests.contract.ledger_world import sample
-from tests.unit.local.small_world import acquirer, source
-from tests.unit.local.small_world import world as small_world
-from tieout.__main__ import main
 
 GOOD = "2026-03-01T12:00:00"
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    world = small_world(tmp_path, source(), acquirer())
-    yield world
-    if "ledger" in vars(world):
-        world.ledger.engine.dispose()
-
-
-@pytest.fixture
-def tieout(world: World, capsys: pytest.CaptureFixture[str]) -> Any:
-    """Runs a command against the world: (exit status, standard output, standard error)."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        status = main([*arguments, "--config", world.settings.path])
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return run
 
 
 def make_source(folder: Path, *times: Any) -> None:
@@ -116,3 +93,20 @@ def test_quarantined_rows_are_named_with_the_run_that_has_them(world: World, tie
     assert status == 0
     assert "Quarantined and not sent: 2 rows.\nnext: tieout trace legacy/000003" in out
     assert json.loads(tieout("status", "--json")[1])["quarantined"]["count"] == 2
+
+
+def test_a_run_that_cannot_go_on_is_said(world: World, tieout: Any) -> None:
+    """A chunk whose object was changed stops its run: status names it first of all and ends with 1 until it is whole."""
+    run = replace(sample(Run), source="legacy", ordinal=7, state="closed", note="")
+    with world.ledger.begin() as tx:
+        tx.runs.add(run)
+    assert "STOPPED" not in tieout("status")[1]
+    with world.ledger.begin() as tx:
+        tx.runs.change(run, note="chunk 1: its bytes are not those that were extracted")
+    status, shown, _ = tieout("status")
+    assert status == 1
+    assert "STOPPED: run legacy/000007 is stopped: chunk 1: its bytes" in shown
+    assert "prove legacy/000007" in shown
+    assert json.loads(tieout("status", "--json")[1])["runs_stopped"] == [
+        "run legacy/000007 is stopped: chunk 1: its bytes are not those that were extracted"
+    ]
